@@ -1,0 +1,32 @@
+"""The one table from errors to exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from longtake.core.errors import CapacityError, InputError, InvariantError, LongtakeError, TransientError, WorkerError
+
+EXIT_DONE = 0
+EXIT_BAD_INPUT = 2
+EXIT_DOES_NOT_FIT = 3
+EXIT_ENGINE_FAILED = 4
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES: dict[type[LongtakeError], int] = {
+    InputError: EXIT_BAD_INPUT,
+    CapacityError: EXIT_DOES_NOT_FIT,
+    TransientError: EXIT_ENGINE_FAILED,
+    WorkerError: EXIT_ENGINE_FAILED,
+    InvariantError: EXIT_ENGINE_FAILED,
+}
+
+
+def exit_code_of(error: LongtakeError) -> int:
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_ENGINE_FAILED)
+
+
+def exit_code_of_failed_job(error: Mapping[str, Any] | None) -> int:
+    """A failed job keeps its error as a record."""
+    is_input = error is not None and error.get("type") == "invalid_request_error"
+    return EXIT_BAD_INPUT if is_input else EXIT_ENGINE_FAILED

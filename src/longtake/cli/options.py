@@ -1,0 +1,92 @@
+"""Options that several commands share. Values that were not given stay None, so that file and environment count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from longtake.core.errors import InputError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def data_option(function: F) -> F:
+    return click.option(
+        "--data", type=click.Path(path_type=Path), help="Data folder: jobs, audio, logs.  [default: the user's data dir]"
+    )(function)
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(function)
+
+
+def limit_options(function: F) -> F:
+    for option in (
+        click.option("--max-characters", type=int, metavar="N", help="Longest script.  [default: 200000]"),
+        click.option("--max-minutes", type=float, metavar="N", help="Longest audio, by its estimate.  [default: 600]"),
+    ):
+        function = option(function)
+    return function
+
+
+def engine_options(function: F) -> F:
+    for option in (
+        click.option("--memory-budget", metavar="SIZE", help="Bytes the engine may hold, such as 20GiB."),
+        click.option("--dtype", metavar="T", help="auto, fp32, fp16, bf16."),
+        click.option("--device", metavar="D", help="auto, cpu, cuda, mps."),
+        click.option("--model", metavar="M", help="Folder or hub id of the weights, for engines that have weights."),
+    ):
+        function = option(function)
+    return function
+
+
+def script_options(function: F) -> F:
+    for option in (
+        click.option("--speed", type=float, default=1.0, show_default=True, help="0.25 to 4."),
+        click.option(
+            "--voice", "voices", multiple=True, metavar="WHO=ID", help="A voice: --voice 1=en-us+f2, or by name."
+        ),
+        click.option("--engine", metavar="E", help="espeak.  [default: espeak]"),
+    ):
+        function = option(function)
+    return function
+
+
+def parse_voices(pairs: tuple[str, ...]) -> dict[str, str]:
+    """``("1=en-us+f2", "Alice=en-gb")`` → a dictionary.
+
+    Raises:
+        InputError: A pair has no ``=``, or a speaker is named twice.
+    """
+    voices: dict[str, str] = {}
+    for pair in pairs:
+        who, equals, voice = pair.partition("=")
+        if not (who.strip() and equals and voice.strip()):
+            raise InputError(
+                f"--voice {pair!r} is not understood. Write the speaker, an equals sign and the voice: --voice 1=en-us+f2.",
+                code="invalid_voice_option",
+                param="voice",
+            )
+        if who.strip() in voices:
+            raise InputError(f"Speaker {who.strip()!r} has two voices.", code="invalid_voice_option", param="voice")
+        voices[who.strip()] = voice.strip()
+    return voices
+
+
+def read_script(path: str) -> bytes:
+    """The bytes of a file, or of standard input for ``-``.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    try:
+        with click.open_file(path, "rb") as file:
+            data: bytes = file.read()
+    except OSError as error:
+        raise InputError(
+            f"The script {path} cannot be read: {error.strerror}.", code="unreadable_file", param="script"
+        ) from error
+    return data

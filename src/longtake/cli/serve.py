@@ -1,0 +1,100 @@
+"""``serve``: API and studio on one port, workers beside."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from pathlib import Path
+
+import click
+
+from longtake.cli.options import data_option, engine_options, limit_options
+from longtake.config import ServerSettings, load_settings
+from longtake.core.errors import InputError
+
+
+@click.command()
+@click.option("--host", metavar="H", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, metavar="P", help="Port to listen on, 0 for a free one.  [default: 7860]")
+@click.option("--engine", "engines", multiple=True, metavar="E", help="Engine to serve; several times for several.")
+@engine_options
+@limit_options
+@click.option("--speech-max-characters", type=int, metavar="N", help="Longest input of /v1/audio/speech.  [default: 4096]")
+@click.option("--max-queued-jobs", type=int, metavar="N", help="Jobs accepted and not ended.  [default: 500]")
+@click.option("--max-queued-hours", type=float, metavar="N", help="Audio accepted and not spoken.  [default: 200]")
+@click.option("--no-studio", is_flag=True, help="The API alone, without the page.")
+@data_option
+def serve(
+    host: str | None,
+    port: int | None,
+    engines: tuple[str, ...],
+    model: str | None,
+    device: str | None,
+    dtype: str | None,
+    memory_budget: str | None,
+    max_characters: int | None,
+    max_minutes: float | None,
+    speech_max_characters: int | None,
+    max_queued_jobs: int | None,
+    max_queued_hours: float | None,
+    no_studio: bool,
+    data: Path | None,
+) -> None:
+    """Start the API and the studio page.
+
+    An API key comes from the environment, never from the command line: LONGTAKE_SERVER__API_KEY.
+    """
+    settings = load_settings(
+        data=data,
+        engines=engines,
+        server={"host": host, "port": port, "speech_max_characters": speech_max_characters},
+        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget},
+        limits={
+            "max_characters": max_characters,
+            "max_minutes": max_minutes,
+            "max_queued_jobs": max_queued_jobs,
+            "max_queued_hours": max_queued_hours,
+        },
+    )
+    require_safe_address(settings.server)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    with _listen(settings.server) as listener:
+        from longtake.wiring.serve import run_server  # here: gradio takes seconds to import
+
+        run_server(settings, listener, with_studio=not no_studio)
+
+
+def require_safe_address(server: ServerSettings) -> None:
+    """
+    Raises:
+        InputError: The address can be reached from other machines, and there is no key.
+    """
+    try:
+        is_loopback = ipaddress.ip_address(server.host).is_loopback
+    except ValueError:
+        is_loopback = server.host == "localhost"
+    if not is_loopback and not server.api_key:
+        raise InputError(
+            f"{server.host} can be reached from other machines, so clients need a key. "
+            "Set LONGTAKE_SERVER__API_KEY to a long random word, or listen on 127.0.0.1.",
+            code="key_needed",
+            param="host",
+        )
+
+
+def _listen(server: ServerSettings) -> socket.socket:
+    """Bound before anything heavy is loaded, so that a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((server.host, server.port))
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"Cannot listen on {server.host}:{server.port}: {error.strerror}. Choose another with --port.",
+            code="cannot_listen",
+            param="port",
+        ) from error
+    return listener

@@ -1,0 +1,12 @@
+"""One frozen tree of settings, built once at the entrance and handed down node by node."""
+
+from longtake.config.settings import (
+    EngineSettings,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+    WorkerSettings,
+    load_settings,
+)
+
+__all__ = ["EngineSettings", "LimitSettings", "ServerSettings", "Settings", "WorkerSettings", "load_settings"]

@@ -1,0 +1,134 @@
+"""The settings tree: flags over environment over file over these defaults. Knows no room that uses it.
+
+Environment: ``LONGTAKE_DATA``, ``LONGTAKE_SERVER__PORT`` … (two underscores go one level down).
+File: TOML, named by ``--config`` or ``LONGTAKE_CONFIG``. docs/settings.md lists every setting; a test keeps it so.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from longtake.core.errors import InputError
+
+
+class Node(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(Node):
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs `api_key`.")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_key: str | None = Field(None, description="Key that clients must send as `Authorization: Bearer …`.")
+    allowed_hosts: tuple[str, ...] = Field((), description="Host names beside loopback that requests may address.")
+    speech_max_characters: int = Field(4096, ge=1, description="Longest `input` of POST /v1/audio/speech.")
+    body_max_bytes: int = Field(4_000_000, ge=1024, description="Longest request body.")
+
+
+class LimitSettings(Node):
+    max_characters: int = Field(200_000, ge=1, description="Longest script of a job, in characters.")
+    max_minutes: float = Field(600.0, gt=0, description="Longest audio of a job, by its estimate, in minutes.")
+    max_queued_jobs: int = Field(500, ge=1, description="Jobs accepted and not ended.")
+    max_queued_hours: float = Field(200.0, gt=0, description="Audio accepted and not yet spoken, in hours.")
+
+
+class EngineSettings(Node):
+    model: str | None = Field(None, description="Folder or hub id of the weights, for engines that have weights.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    dtype: str = Field("auto", description="auto, fp32, fp16, bf16.")
+    memory_budget: str | None = Field(None, description="Bytes the engine may hold, such as 20GiB.")
+
+
+class WorkerSettings(Node):
+    max_jobs: int = Field(4, ge=1, description="Jobs that one worker speaks side by side.")
+    lead_s: float = Field(120.0, gt=0, description="Audio that may be spoken but not yet encoded, a job, in seconds.")
+    poll_s: float = Field(0.05, gt=0, description="How often an idle worker looks for work, in seconds.")
+    heartbeat_s: float = Field(5.0, gt=0, description="How often a worker reports and renews its leases, in seconds.")
+    stall_s: float = Field(
+        300.0, gt=0, description="A worker with work whose step count stands this long is restarted."
+    )
+    start_timeout_s: float = Field(
+        900.0, gt=0, description="A worker that has not loaded its engine by then is restarted."
+    )
+    stop_timeout_s: float = Field(5.0, gt=0, description="Time a worker has to leave in good order.")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LONGTAKE_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
+    )
+
+    data: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("longtake", appauthor=False)),
+        description="Data folder: job store, audio, logs. Must be on a local disk.",
+    )
+    engines: tuple[str, ...] = Field(
+        ("espeak",), min_length=1, description="Engines to serve; the first is the default."
+    )
+    disk_floor_mib: int = Field(64, ge=0, description="Space that must stay free in the data folder, in MiB.")
+    server: ServerSettings = ServerSettings()
+    limits: LimitSettings = LimitSettings()
+    engine: EngineSettings = EngineSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get("LONGTAKE_CONFIG")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Build the tree; ``flags`` win over environment and file, and a flag that is None was not given.
+
+    Args:
+        flags: By name of the tree's fields; nested nodes are dictionaries.
+
+    Raises:
+        InputError: A value is out of its range, or the file cannot be read.
+    """
+    file = os.environ.get("LONGTAKE_CONFIG")
+    if file and not Path(file).is_file():
+        raise InputError(f"There is no settings file {file}.", code="invalid_setting", param="config")
+    try:
+        return Settings(**_given(flags))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"The setting {name} is {first.get('input')!r}: {first['msg']}.", code="invalid_setting", param=name
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The settings file cannot be read: {error}.", code="invalid_setting", param="config"
+        ) from error
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    given = {}
+    for name, value in flags.items():
+        if isinstance(value, dict):
+            value = _given(value)
+            if not value:
+                continue
+        if value is not None and value != ():
+            given[name] = value
+    return given

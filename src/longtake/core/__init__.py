@@ -1,0 +1,1 @@
+"""Words every room shares: errors, clock, units, records. Knows no other room."""

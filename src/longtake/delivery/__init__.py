@@ -1,0 +1,5 @@
+"""From a job's rows and files to what its user receives: where the audio lies, subtitles. Knows no HTTP, no terminal."""
+
+from longtake.delivery.delivery import audio_path, subtitles_of, timeline
+
+__all__ = ["audio_path", "subtitles_of", "timeline"]

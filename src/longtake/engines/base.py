@@ -1,0 +1,160 @@
+"""The one interface of all engines, step by step. Knows nothing of jobs, files or processes.
+
+The worker loop is the same for espeak and for a 7B model:
+
+    engine.start(request)                 for each passage that the scheduler admits
+    result = engine.step()                one beat for every active request
+    engine.stop(request.id)               when its job is paused or cancelled
+
+One thread owns the engine; no method is safe to call from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtake.core.errors import LongtakeError
+from longtake.core.records import EngineInfo, Mark, Passage, Voice
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakRequest:
+    """A passage to be spoken.
+
+    Attributes:
+        id: Unique among the active requests of one engine.
+        voices: Speaker number → voice id, for every speaker of the passage.
+        speed: 1.0 is the voice's own pace.
+        seed: Of this passage; the same request with the same seed gives the same samples, whatever was spoken before it
+            or beside it.
+        settings: The engine's own settings, checked by `EngineAbout.check_settings`.
+    """
+
+    id: str
+    passage: Passage
+    voices: Mapping[int, str]
+    speed: float = 1.0
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request will hold, known before it starts: exact, or an upper bound."""
+
+    used_bytes: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Samples of one request, in order. `pcm_T`: int16, mono, 24 kHz, host memory."""
+
+    request_id: str
+    pcm_T: NDArray[np.int16]  # noqa: N815  (shape suffix)
+
+
+class End(StrEnum):
+    FINISHED = "finished"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A request has spoken its last chunk. Its marks cover all of its chunks."""
+
+    request_id: str
+    end: End
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request cannot be spoken; the engine itself is well and has forgotten it."""
+
+    request_id: str
+    error: LongtakeError
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    chunks: tuple[Chunk, ...] = ()
+    ended: tuple[Ended, ...] = ()
+    failed: tuple[Failed, ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded engine."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def cost(self, request: SpeakRequest) -> Cost:
+        """What the request will hold at most, without starting it."""
+        ...
+
+    def start(self, request: SpeakRequest) -> None:
+        """Make the request active.
+
+        Raises:
+            InputError: The request names a voice or setting that this engine does not have.
+            InvariantError: A request of that id is active already.
+        """
+        ...
+
+    def step(self) -> StepResult:
+        """Advance every active request by one beat; a request that ends or fails is forgotten.
+
+        Raises:
+            WorkerError: The engine is beyond use; the process must end.
+        """
+        ...
+
+    def snapshot(self, request_id: str) -> bytes | None:
+        """The state from which `restore` goes on; None when the engine can only begin a passage anew."""
+        ...
+
+    def restore(self, request: SpeakRequest, state: bytes) -> None:
+        """Make the request active in the state that `snapshot` gave."""
+        ...
+
+    def stop(self, request_id: str) -> None:
+        """Forget the request and free what it holds; unknown ids are ignored."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; the engine is not used after this."""
+        ...
+
+
+class EngineAbout(Protocol):
+    """What is known of an engine without loading it. Imported by the web process: no torch, no shared library."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def voices(self) -> tuple[Voice, ...]:
+        """Its own voices, the recommended ones first."""
+        ...
+
+    def find_voice(self, voice_id: str) -> Voice | None:
+        """The voice of that id, also when `voices` does not list it (espeak has thousands of combinations)."""
+        ...
+
+    def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
+        """Speaker number → voice id; distinct for distinct speakers, fit for each speaker's language."""
+        ...
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raises InputError for a setting that it does not know or a value out of range."""
+        ...
+
+    def load(self, options: Mapping[str, Any]) -> Engine:
+        """Load the engine, in the worker process only."""
+        ...

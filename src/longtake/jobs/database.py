@@ -1,0 +1,185 @@
+"""The SQLite file: connections, migrations, named queries, write transactions. Knows no job.
+
+One file, WAL, ``synchronous=FULL``: what was committed survives a power cut. Every write is one ``BEGIN IMMEDIATE``
+transaction, because a read that turns into a write fails with SQLITE_BUSY_SNAPSHOT, which no busy timeout cures.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from longtake.core.errors import ConflictError, DiskFullError, InvariantError, TransientError, WorkerError
+
+BUSY_TIMEOUT_S = 10.0
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def queries() -> dict[str, str]:
+    """Name → SQL, from every file in ``sql/``."""
+    found: dict[str, str] = {}
+    for file in sorted(resources.files(__package__).joinpath("sql").iterdir(), key=lambda f: f.name):
+        _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
+        for name, sql in zip(parts[::2], parts[1::2], strict=True):
+            if name in found:
+                raise InvariantError(f"The query {name} is defined twice.")
+            found[name] = sql.strip().rstrip(";")
+    return found
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """The SQL of each schema version, in order; version N is made by the first N."""
+    files = sorted(resources.files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name)
+    return tuple(file.read_text(encoding="utf-8") for file in files)
+
+
+class Database:
+    """One data file, one connection a thread.
+
+    Safe to use from many threads and many processes; a transaction belongs to the thread that began it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._connections: list[sqlite3.Connection] = []
+        with self._errors():
+            self._migrate()
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+            self._local = threading.local()
+
+    def rows(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        """All rows of the named query."""
+        with self._errors():
+            return self._connection().execute(queries()[name], values).fetchall()
+
+    def row(self, name: str, **values: Any) -> sqlite3.Row | None:
+        """The first row of the named query, or None."""
+        found = self.rows(name, **values)
+        return found[0] if found else None
+
+    def execute(self, name: str, **values: Any) -> int:
+        """Run the named statement; gives the number of rows it changed."""
+        with self._errors():
+            return self._connection().execute(queries()[name], values).rowcount
+
+    def execute_many(self, name: str, values: list[dict[str, Any]]) -> None:
+        with self._errors():
+            self._connection().executemany(queries()[name], values)
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """One write transaction: all of it is durable when the block ends, or none of it ever was."""
+        connection = self._connection()
+        with self._errors():
+            connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with self._errors():
+                connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed: the cheap way to see news."""
+        with self._errors():
+            version: int = self._connection().execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        return wal.stat().st_size if wal.exists() else 0
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # Autocommit: transactions are begun by `write` alone. close() may run in another thread than use did.
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = connection
+            with self._lock:
+                self._connections.append(connection)
+        return connection
+
+    def _migrate(self) -> None:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(migrations()):
+                raise ConflictError(
+                    f"The job store {self._path} has schema {version}, this longtake knows {len(migrations())}: "
+                    "it was written by a newer longtake. Use that one, or another --data folder.",
+                    code="newer_schema",
+                )
+            for number, script in enumerate(migrations()[version:], start=version + 1):
+                for statement in _statements(script):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            text = str(error)
+            if "full" in text:
+                raise DiskFullError(
+                    f"No room for the job store {self._path}: {text}. Free some space; nothing was lost."
+                ) from error
+            if "locked" in text or "busy" in text:
+                raise TransientError(
+                    f"The job store {self._path} was busy for {BUSY_TIMEOUT_S:.0f} s. Try again.", retry_after_s=1.0
+                ) from error
+            if "disk I/O" in text or "readonly" in text or "unable to open" in text:
+                raise WorkerError(f"The job store {self._path} cannot be read or written: {text}.") from error
+            raise
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError):
+                raise
+            raise WorkerError(
+                f"The job store {self._path} is damaged ({error}). Set the file aside and start again; "
+                "the audio in the jobs folder is not touched.",
+                code="store_damaged",
+            ) from error
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a migration, one by one: `executescript` would commit in between."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending

@@ -1,0 +1,250 @@
+"""The job store as a worker sees it: claim, heartbeat, commit, finish. Every write carries the fencing token."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from longtake.core.clock import Clock, SystemClock
+from longtake.core.errors import InvariantError, LeaseLostError
+from longtake.core.units import samples_of, seconds_of
+from longtake.jobs.changes import Changes
+from longtake.jobs.database import Database
+from longtake.jobs.records import Claim, SpokenPassage
+from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_row
+from longtake.jobs.states import State, Verb, next_state
+
+LEASE_S = 30.0
+
+
+class WorkerDesk:
+    """What one worker may do with the store.
+
+    Safe from any thread. A worker that was thought dead and wakes up learns it from the first LeaseLostError, and
+    nothing that it tried was written.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        worker_id: str,
+        engine: str,
+        pid: int,
+        *,
+        only_job: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """
+        Args:
+            only_job: Claim nothing but this job: the command line speaks its own and leaves the queue alone.
+        """
+        self.worker_id = worker_id
+        self._engine = engine
+        self._pid = pid
+        self._only_job = only_job
+        self._db = db
+        self._clock = clock or SystemClock()
+        self._changes = Changes(db, self._clock)
+
+    def heartbeat(self, *, state: str, steps: int, active: int) -> None:
+        """Say how far this worker is, and renew its leases. The supervisor judges by ``steps``, not by the beat."""
+        mono = self._clock.monotonic_s()
+        with self._db.write():
+            self._db.execute(
+                "put_worker",
+                id=self.worker_id,
+                engine=self._engine,
+                pid=self._pid,
+                boot_id=self._clock.boot_id,
+                state=state,
+                steps=steps,
+                active=active,
+                beat_mono=mono,
+            )
+            self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
+
+    def claim(self, *, min_priority: int = 0) -> Claim | None:
+        """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none."""
+        if not self._may_claim(min_priority):
+            return None  # the write lock is everyone's: an idle worker does not ask for it
+        with self._db.write():
+            self._free_lapsed()
+            row = self._db.row("next_queued", engine=self._engine, priority=min_priority, only=self._only_job)
+            if row is None:
+                return None
+            job_id = row["id"]
+            after = next_state(State.QUEUED, Verb.CLAIM)
+            mono = self._clock.monotonic_s()
+            self._db.execute(
+                "claim_job",
+                id=job_id,
+                state=after,
+                worker=self.worker_id,
+                boot=self._clock.boot_id,
+                until=mono + LEASE_S,
+                now=self._clock.wall_s(),
+                mono=mono,
+            )
+            self._changes.append_event(
+                job_id, "state", {"from": State.QUEUED, "to": after, "reason": None, "error": None}
+            )
+            job = self._changes.job(job_id)
+            rows = self._db.rows("passages", job_id=job_id)
+        spoken = [spoken_from_row(row) for row in rows]
+        return Claim(
+            job=job,
+            worker_id=self.worker_id,
+            token=job.token,
+            passages=tuple(passage_from_row(row) for row in rows),
+            spoken={s.index: s for s in spoken if s is not None},
+        )
+
+    def _may_claim(self, min_priority: int) -> bool:
+        queued = self._db.row("next_queued", engine=self._engine, priority=min_priority, only=self._only_job)
+        return queued is not None or bool(self._lapsed())
+
+    def _lapsed(self) -> list[sqlite3.Row]:
+        return self._db.rows("lapsed_leases", boot=self._clock.boot_id, mono=self._clock.monotonic_s())
+
+    def _free_lapsed(self) -> None:
+        for row in self._lapsed():
+            self._changes.move(row["id"], Verb.RELEASE, reason="its worker fell silent; it goes on")
+
+    def owned(self) -> dict[str, tuple[int, State]]:
+        """Job id → (token, state) of what this worker holds: the place to learn of a pause, a cancel, a lost lease."""
+        return {row["id"]: (row["token"], State(row["state"])) for row in self._db.rows("owned", worker=self.worker_id)}
+
+    def commit(self, claim: Claim, spoken: Sequence[SpokenPassage]) -> None:
+        """Make passages part of the job. Their files must be complete and durable before this is called.
+
+        Raises:
+            LeaseLostError: The claim is void; nothing was written.
+        """
+        job_id = claim.job.id
+        with self._db.write():
+            self._require(claim)
+            for passage in spoken:
+                row = self._db.row("passage_to_commit", job_id=job_id, position=passage.index)
+                if row is None or row["file"] is not None:
+                    raise InvariantError(f"Passage {passage.index} of {job_id} is unknown or committed already.")
+                self._db.execute(
+                    "commit_passage",
+                    job_id=job_id,
+                    position=passage.index,
+                    file=passage.file,
+                    sha256=passage.sha256,
+                    samples=passage.samples,
+                    marks=marks_to_json(passage.marks),
+                )
+                self._add_progress(job_id, 1, passage.samples, row["silence_before_s"], row["estimated_s"])
+            job = self._changes.job(job_id)
+            self._changes.append_event(
+                job_id,
+                "progress",
+                {
+                    "passages_done": job.passages_done,
+                    "passages_total": job.passages_total,
+                    "audio_seconds": round(seconds_of(job.audio_samples), 3),
+                    "estimated_seconds": round(job.estimated_s, 3),
+                },
+            )
+
+    def uncommit(self, claim: Claim, passage: SpokenPassage) -> None:
+        """The file of a committed passage is missing or damaged: it will be spoken again.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        job_id = claim.job.id
+        with self._db.write():
+            self._require(claim)
+            row = self._db.row("passage_to_commit", job_id=job_id, position=passage.index)
+            if row is None or row["file"] is None:
+                return
+            self._db.execute("uncommit_passage", job_id=job_id, position=passage.index)
+            self._add_progress(job_id, -1, -passage.samples, -row["silence_before_s"], -row["estimated_s"])
+            self._changes.append_event(job_id, "damaged", {"passage": passage.index})
+
+    def _add_progress(self, job_id: str, passages: int, samples: int, silence_s: float, estimated_s: float) -> None:
+        self._db.execute(
+            "add_progress",
+            id=job_id,
+            passages=passages,
+            samples=samples + samples_of(silence_s),
+            estimated_s=estimated_s,
+            mono=self._clock.monotonic_s(),
+        )
+
+    def finish(self, claim: Claim, audio_file: str, audio_bytes: int) -> State:
+        """The finished file is in its place.
+
+        Raises:
+            LeaseLostError: The claim is void.
+            InvariantError: A passage is missing: nothing with a hole is ever done.
+        """
+        job_id = claim.job.id
+        with self._db.write():
+            self._require(claim)
+            row = self._db.row("holes", job_id=job_id)
+            if row is None or row["holes"]:
+                raise InvariantError(f"{job_id} has passages that were never committed; it cannot be done.")
+            after = self._changes.move(job_id, Verb.FINISH, audio_file=audio_file, audio_bytes=audio_bytes)
+            if after is State.DONE:
+                self._learn(claim)
+            return after
+
+    def _learn(self, claim: Claim) -> None:
+        """Paces are kept at speed 1; a job's own speed is taken out."""
+        for row in self._db.rows("pace_of_job", job_id=claim.job.id):
+            seconds = seconds_of(row["samples"]) * claim.job.spec.speed
+            self._db.execute(
+                "learn_pace", engine=self._engine, language=row["language"], units=row["units"], seconds=seconds
+            )
+
+    def fail(self, claim: Claim, error: dict[str, Any]) -> State:
+        """The job cannot be finished; what was spoken stays.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        return self._let_go(claim, Verb.FAIL, error=error)
+
+    def suspend(self, claim: Claim, reason: str) -> State:
+        """The job cannot go on now, through no fault of its own; it is paused, and resumed by its user or the host.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        return self._let_go(claim, Verb.SUSPEND, reason=reason)
+
+    def release(self, claim: Claim) -> State:
+        """Let go: a pause or cancel is carried out by this, a running job is queued again.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        return self._let_go(claim, Verb.RELEASE)
+
+    def _let_go(
+        self, claim: Claim, verb: Verb, *, reason: str | None = None, error: dict[str, Any] | None = None
+    ) -> State:
+        with self._db.write():
+            self._require(claim)
+            return self._changes.move(claim.job.id, verb, reason=reason, error=error)
+
+    def sign_off(self) -> None:
+        """This worker ends in good order."""
+        with self._db.write():
+            self._db.execute("forget_worker", id=self.worker_id)
+
+    def data_version(self) -> int:
+        return self._db.data_version()
+
+    def _require(self, claim: Claim) -> None:
+        row = self._db.row("owner", id=claim.job.id)
+        if row is None or row["lease_worker"] != self.worker_id or row["token"] != claim.token:
+            raise LeaseLostError(
+                f"Worker {self.worker_id} no longer owns {claim.job.id} (token {claim.token}): "
+                "another one goes on with it."
+            )

@@ -1,0 +1,121 @@
+"""The data folder: where things lie, who hosts it, how much room it has. Knows no row.
+
+jobs.db                      the job store
+host.lock                    held by the one process that runs workers on this folder
+jobs/<id>/passages/          committed passages, int16 PCM: 00012-3.pcm is passage 12, spoken under token 3
+jobs/<id>/part-3.mp3         the growing file of token 3
+jobs/<id>/audio-3.mp3        the finished file
+logs/
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import IO
+
+from longtake.core.errors import ConflictError, DiskFullError, InputError
+from longtake.core.units import format_bytes
+
+DISK_FLOOR_BYTES = 64 * 1024 * 1024
+
+
+class DataFolder:
+    """A data folder, made if it is missing, readable by its owner only."""
+
+    def __init__(self, root: Path, *, floor_bytes: int = DISK_FLOOR_BYTES) -> None:
+        """
+        Raises:
+            InputError: The folder cannot be made or written.
+        """
+        self.root = root.expanduser().absolute()
+        self.floor_bytes = floor_bytes
+        self._lock: IO[str] | None = None
+        try:
+            for folder in (self.root, self.root / "jobs", self.logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"The data folder {self.root} cannot be used: {error.strerror}. Name another with --data.",
+                code="data_folder",
+                param="data",
+            ) from error
+
+    @property
+    def database(self) -> Path:
+        return self.root / "jobs.db"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def job(self, job_id: str) -> Path:
+        return self.root / "jobs" / job_id
+
+    def passages(self, job_id: str) -> Path:
+        return self.job(job_id) / "passages"
+
+    def part(self, job_id: str, token: int, suffix: str) -> Path:
+        """The growing file of one claim. The token keeps a frozen worker that wakes up out of its successor's file."""
+        return self.job(job_id) / f"part-{token}{suffix}"
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job's files; missing ones are fine."""
+        shutil.rmtree(self.job(job_id), ignore_errors=True)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.root).free
+
+    def require_room(self, needed_bytes: int, what: str) -> None:
+        """
+        Raises:
+            DiskFullError: ``needed_bytes`` above the floor are not free.
+        """
+        free = self.free_bytes()
+        if free < needed_bytes + self.floor_bytes:
+            raise DiskFullError(
+                f"{what} needs {format_bytes(needed_bytes)} in {self.root}, and {format_bytes(self.floor_bytes)} must "
+                f"stay free, but only {format_bytes(free)} are. Free some space or name another folder with --data."
+            )
+
+    def lock(self) -> bool:
+        """Become the host of this folder; False when another living process is. Dies with the process."""
+        if self._lock is not None:
+            return True
+        handle = (self.root / "host.lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            return False
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        self._lock = handle
+        return True
+
+    def require_lock(self) -> None:
+        """
+        Raises:
+            ConflictError: Another process is the host.
+        """
+        if not self.lock():
+            raise ConflictError(
+                f"Another longtake (process {self.host_pid() or 'unknown'}) already serves {self.root}. "
+                "Stop it, or name another folder with --data.",
+                code="already_served",
+            )
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def host_pid(self) -> int | None:
+        """The process that hosts the folder, or hosted it last."""
+        try:
+            return int((self.root / "host.lock").read_text(encoding="utf-8") or 0) or None
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,108 @@
+"""Rows to records and back. The only place that knows the JSON inside the columns."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from longtake.core.records import Line, Mark, Passage
+from longtake.core.units import seconds_of
+from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, SpokenPassage, WorkerRow
+from longtake.jobs.states import State
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def spec_to_json(spec: JobSpec) -> str:
+    return to_json(asdict(spec))
+
+
+def spec_from_json(text: str) -> JobSpec:
+    fields = json.loads(text)
+    for name in ("voices", "labels"):  # JSON has no integer keys
+        fields[name] = {int(speaker): value for speaker, value in fields[name].items()}
+    return JobSpec(**fields)
+
+
+def job_from_row(row: sqlite3.Row) -> Job:
+    audio_s = seconds_of(row["audio_samples"])
+    rate = None
+    if row["progress_mono"] is not None:
+        spoken_s = seconds_of(row["audio_samples"] - row["claimed_samples"])
+        elapsed_s = row["progress_mono"] - row["claimed_mono"]
+        rate = spoken_s / elapsed_s if elapsed_s > 0 and spoken_s > 0 else None
+    return Job(
+        id=row["id"],
+        number=row["number"],
+        kind=Kind(row["kind"]),
+        state=State(row["state"]),
+        reason=row["reason"],
+        error=json.loads(row["error"]) if row["error"] else None,
+        spec=spec_from_json(row["spec"]),
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        passages_total=row["passages_total"],
+        passages_done=row["passages_done"],
+        audio_samples=row["audio_samples"],
+        estimated_s=audio_s + row["remaining_s"],
+        remaining_s=row["remaining_s"],
+        rate=rate,
+        audio_file=row["audio_file"],
+        audio_bytes=row["audio_bytes"],
+        token=row["token"],
+        crashes=row["crashes"],
+        out_path=row["out_path"],
+    )
+
+
+def planned_to_row(job_id: str, planned: PlannedPassage) -> dict[str, Any]:
+    passage = planned.passage
+    return {
+        "job_id": job_id,
+        "position": passage.index,
+        "lines": to_json([[line.speaker, line.text, line.language] for line in passage.lines]),
+        "silence_before_s": passage.silence_before_s,
+        "language": planned.language,
+        "units": planned.units,
+        "estimated_s": planned.estimated_s,
+    }
+
+
+def passage_from_row(row: sqlite3.Row) -> Passage:
+    lines = tuple(Line(speaker, text, language) for speaker, text, language in json.loads(row["lines"]))
+    return Passage(row["position"], lines, row["silence_before_s"])
+
+
+def spoken_from_row(row: sqlite3.Row) -> SpokenPassage | None:
+    """None when the passage is not committed."""
+    if row["file"] is None:
+        return None
+    marks = tuple(Mark(*mark) for mark in json.loads(row["marks"]))
+    return SpokenPassage(row["position"], row["file"], row["sha256"], row["samples"], marks)
+
+
+def marks_to_json(marks: Iterable[Mark]) -> str:
+    return to_json([[round(m.start_s, 4), round(m.end_s, 4), m.text, m.speaker] for m in marks])
+
+
+def event_from_row(row: sqlite3.Row) -> Event:
+    return Event(row["job_id"], row["number"], row["at"], row["kind"], json.loads(row["data"]))
+
+
+def worker_from_row(row: sqlite3.Row) -> WorkerRow:
+    return WorkerRow(
+        id=row["id"],
+        engine=row["engine"],
+        pid=row["pid"],
+        boot_id=row["boot_id"],
+        state=row["state"],
+        steps=row["steps"],
+        active=row["active"],
+        beat_monotonic_s=row["beat_mono"],
+    )

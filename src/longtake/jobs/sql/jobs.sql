@@ -1,0 +1,90 @@
+-- name: insert_job
+INSERT INTO jobs (id, number, kind, priority, engine, state, spec, script, out_path, created_at, passages_total, remaining_s)
+VALUES (:id, (SELECT coalesce(max(number), 0) + 1 FROM jobs), :kind, :priority, :engine, 'queued', :spec, :script,
+        :out_path, :created_at, :passages_total, :remaining_s);
+
+-- name: job
+SELECT id, number, kind, state, reason, error, spec, out_path, created_at, started_at, ended_at, passages_total,
+       passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
+       token, crashes
+FROM jobs WHERE id = :id;
+
+-- name: jobs_before
+SELECT id, number, kind, state, reason, error, spec, out_path, created_at, started_at, ended_at, passages_total,
+       passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
+       token, crashes
+FROM jobs WHERE number < :before AND kind = 'job' ORDER BY number DESC LIMIT :limit;
+
+-- name: jobs_in_state
+SELECT id FROM jobs WHERE state = :state ORDER BY number;
+
+-- name: job_script
+SELECT script FROM jobs WHERE id = :id;
+
+-- name: queue_load
+SELECT count(*) AS jobs, coalesce(sum(remaining_s), 0) AS audio_s FROM jobs
+WHERE state IN ('queued', 'running', 'pausing', 'paused');
+
+-- name: count_by_state
+SELECT engine, state, count(*) AS jobs FROM jobs GROUP BY engine, state;
+
+-- name: place_in_queue
+SELECT count(*) AS ahead FROM jobs AS other, jobs AS this
+WHERE this.id = :id AND other.engine = this.engine AND other.state = 'queued'
+  AND (other.priority > this.priority OR (other.priority = this.priority AND other.number < this.number));
+
+-- name: next_queued
+SELECT id FROM jobs WHERE engine = :engine AND state = 'queued' AND priority >= :priority
+  AND (:only IS NULL OR id = :only)
+ORDER BY priority DESC, number LIMIT 1;
+
+-- name: claim_job
+UPDATE jobs SET state = :state, reason = NULL, error = NULL, ended_at = NULL, token = token + 1,
+    lease_worker = :worker, lease_boot = :boot, lease_until = :until, started_at = coalesce(started_at, :now),
+    claimed_mono = :mono, claimed_samples = audio_samples, progress_mono = NULL
+WHERE id = :id;
+
+-- name: lapsed_leases
+SELECT id FROM jobs WHERE lease_worker IS NOT NULL AND (lease_boot <> :boot OR lease_until < :mono);
+
+-- name: leases_of
+SELECT id FROM jobs WHERE lease_worker = :worker;
+
+-- name: leases
+SELECT id FROM jobs WHERE lease_worker IS NOT NULL;
+
+-- name: renew_leases
+UPDATE jobs SET lease_until = :until WHERE lease_worker = :worker;
+
+-- name: owned
+SELECT id, token, state FROM jobs WHERE lease_worker = :worker;
+
+-- name: owner
+SELECT state, lease_worker, token FROM jobs WHERE id = :id;
+
+-- name: set_state
+UPDATE jobs SET state = :state, reason = :reason WHERE id = :id;
+
+-- name: drop_lease
+UPDATE jobs SET lease_worker = NULL, lease_boot = NULL, lease_until = NULL WHERE id = :id;
+
+-- name: end_job
+UPDATE jobs SET error = :error, ended_at = :now, audio_file = :audio_file, audio_bytes = :audio_bytes WHERE id = :id;
+
+-- name: reset_crashes
+UPDATE jobs SET crashes = 0 WHERE id = :id;
+
+-- name: count_crash
+UPDATE jobs SET crashes = crashes + 1 WHERE id = :id RETURNING crashes;
+
+-- name: add_progress
+UPDATE jobs SET passages_done = passages_done + :passages, audio_samples = audio_samples + :samples,
+    remaining_s = CASE WHEN passages_done + :passages = passages_total THEN 0 ELSE max(0, remaining_s - :estimated_s) END,
+    progress_mono = :mono
+WHERE id = :id;
+
+-- name: forget_job
+DELETE FROM jobs WHERE id = :id;
+
+-- name: forgotten_transients
+SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at < :before;

@@ -1,0 +1,14 @@
+-- name: put_worker
+INSERT INTO workers (id, engine, pid, boot_id, state, steps, active, beat_mono)
+VALUES (:id, :engine, :pid, :boot_id, :state, :steps, :active, :beat_mono)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, steps = excluded.steps, active = excluded.active,
+    beat_mono = excluded.beat_mono;
+
+-- name: workers
+SELECT id, engine, pid, boot_id, state, steps, active, beat_mono FROM workers ORDER BY engine, id;
+
+-- name: forget_worker
+DELETE FROM workers WHERE id = :id;
+
+-- name: forget_workers
+DELETE FROM workers;

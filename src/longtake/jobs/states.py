@@ -1,0 +1,98 @@
+"""The one state machine of a job. Knows no storage: `Database` rows change state only through `next_state`.
+
+    queued ──claim──► running ──finish──► done
+      │ ▲                │ │ └──fail────► failed ──resume──► queued
+      │ └────release─────┘ └──pause─► pausing ──release─► paused ──resume──► queued
+      └──cancel──► cancelled ◄─release── cancelling ◄─cancel── (running, pausing)
+
+`release` is one verb for every way in which a worker lets go: it obeyed a pause or a cancel, it was told to stop, or it
+was found dead. What becomes of the job then depends only on what its user wanted. docs/job-states.md explains every
+edge; a test ties that page to this table.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from longtake.core.errors import ConflictError
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Verb(StrEnum):
+    CLAIM = "claim"
+    RELEASE = "release"
+    SUSPEND = "suspend"
+    FINISH = "finish"
+    FAIL = "fail"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+ENDED = frozenset({State.DONE, State.CANCELLED, State.FAILED})
+OWNED = frozenset({State.RUNNING, State.PAUSING, State.CANCELLING})  # a worker holds the lease
+
+_S, _V = State, Verb
+TRANSITIONS: dict[tuple[State, Verb], State] = {
+    (_S.QUEUED, _V.CLAIM): _S.RUNNING,
+    (_S.QUEUED, _V.PAUSE): _S.PAUSED,
+    (_S.QUEUED, _V.RESUME): _S.QUEUED,
+    (_S.QUEUED, _V.CANCEL): _S.CANCELLED,
+    (_S.RUNNING, _V.RELEASE): _S.QUEUED,
+    (_S.RUNNING, _V.SUSPEND): _S.PAUSED,
+    (_S.RUNNING, _V.FINISH): _S.DONE,
+    (_S.RUNNING, _V.FAIL): _S.FAILED,
+    (_S.RUNNING, _V.PAUSE): _S.PAUSING,
+    (_S.RUNNING, _V.RESUME): _S.RUNNING,
+    (_S.RUNNING, _V.CANCEL): _S.CANCELLING,
+    (_S.PAUSING, _V.RELEASE): _S.PAUSED,
+    (_S.PAUSING, _V.SUSPEND): _S.PAUSED,
+    (_S.PAUSING, _V.FINISH): _S.DONE,  # it was done before the pause reached it
+    (_S.PAUSING, _V.FAIL): _S.FAILED,
+    (_S.PAUSING, _V.PAUSE): _S.PAUSING,
+    (_S.PAUSING, _V.RESUME): _S.RUNNING,
+    (_S.PAUSING, _V.CANCEL): _S.CANCELLING,
+    (_S.PAUSED, _V.PAUSE): _S.PAUSED,
+    (_S.PAUSED, _V.RESUME): _S.QUEUED,
+    (_S.PAUSED, _V.CANCEL): _S.CANCELLED,
+    # A cancel that was accepted is kept: its sender was told so, and may have deleted what it was for.
+    (_S.CANCELLING, _V.RELEASE): _S.CANCELLED,
+    (_S.CANCELLING, _V.SUSPEND): _S.CANCELLED,
+    (_S.CANCELLING, _V.FINISH): _S.CANCELLED,
+    (_S.CANCELLING, _V.FAIL): _S.CANCELLED,
+    (_S.CANCELLING, _V.CANCEL): _S.CANCELLING,
+    (_S.CANCELLED, _V.CANCEL): _S.CANCELLED,
+    (_S.FAILED, _V.RESUME): _S.QUEUED,
+}
+
+
+def next_state(state: State, verb: Verb) -> State:
+    """The state after ``verb``.
+
+    Raises:
+        ConflictError: The table has no such edge.
+    """
+    try:
+        return TRANSITIONS[state, verb]
+    except KeyError:
+        can = ", ".join(allowed(state)) or "nothing more, it has ended"
+        raise ConflictError(
+            f"A job that is {state} cannot {verb}. It can: {can}.",
+            code=f"job_is_{state}",
+        ) from None
+
+
+def allowed(state: State) -> tuple[Verb, ...]:
+    """What a user may ask of a job in this state."""
+    asked = (Verb.PAUSE, Verb.RESUME, Verb.CANCEL)
+    return tuple(verb for verb in asked if (state, verb) in TRANSITIONS)

@@ -1,0 +1,78 @@
+"""Builds the HTTP application from its parts. Each noun has its own module of routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from longtake import __version__
+from longtake.config import ServerSettings
+from longtake.monitor import Metrics, Sources, WorkerFigures
+from longtake.server import admin, check, health, job_audio, job_events, job_texts, jobs, listings, speech
+from longtake.server.backend import Backend, Context
+from longtake.server.errors import LastResort, install_handlers
+from longtake.server.gate import Gate
+from longtake.server.hop import Hop
+from longtake.server.observe import Observe
+from longtake.server.readiness import Prober
+from longtake.server.transients import Transients
+from longtake.supervise import WorkerState
+
+__all__ = ["Backend", "build_app"]
+
+
+def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
+    """The whole API. Whoever runs it mounts the studio beside it and starts the workers."""
+    in_store = Hop()
+    metrics = Metrics(_sources(backend))
+    context = Context(backend, settings, in_store, metrics)
+    transients = Transients(backend, in_store)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await transients.finish()
+        in_store.close()
+
+    app = FastAPI(
+        title="longtake",
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,  # a redirect loses the body of a POST in many clients: better a clear 404
+        docs_url=None,  # the pages of both load their scripts from the internet
+        redoc_url=None,
+    )
+    app.include_router(speech.routes(context, transients))
+    for noun in (jobs, job_events, job_audio, job_texts, check, listings, admin):
+        app.include_router(noun.routes(context))
+    app.include_router(health.routes(context, Prober(backend, in_store, transients)))
+    install_handlers(app)
+    # The last one that is added stands outermost.
+    app.add_middleware(LastResort)
+    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Observe, metrics=metrics)
+    return app
+
+
+def _sources(backend: Backend) -> Sources:
+    def spoken_s() -> dict[str, float]:
+        names = [engine.info.name for engine in backend.intake.engines]
+        return {name: sum(s for _, s in backend.store.learned_paces(name).values()) for name in names}
+
+    def workers() -> list[WorkerFigures]:
+        return [
+            WorkerFigures(each.engine, each.state is WorkerState.READY, each.restarts, each.steps, each.pid)
+            for each in backend.workers()
+        ]
+
+    return Sources(
+        version=__version__,
+        jobs=backend.store.counts,
+        queue=backend.store.queue_load,
+        spoken_s=spoken_s,
+        workers=workers,
+        wal_bytes=backend.store.wal_bytes,
+        disk_free_bytes=backend.folder.free_bytes,
+    )

@@ -1,0 +1,66 @@
+"""What the server is built on, and what its routes share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from longtake.config import ServerSettings
+from longtake.core.clock import Clock
+from longtake.intake import Intake
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.store import JobStore
+from longtake.monitor import Metrics
+from longtake.server.hop import Hop
+from longtake.supervise import WorkerState, WorkerStatus
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _GROWTH = 0.01, 0.2, 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The house behind the routes.
+
+    Attributes:
+        workers: How the workers are; must be quick and safe from any thread.
+        wake: Tells the worker of an engine that there is work; called on the event loop, so it must not block.
+        restart: Starts the worker of an engine anew and closes its breaker; called in a thread of the store's hop.
+            None when the workers are not ours.
+    """
+
+    store: JobStore
+    folder: DataFolder
+    intake: Intake
+    workers: Callable[[], Sequence[WorkerStatus]]
+    wake: Callable[[str], None]
+    clock: Clock
+    restart: Callable[[str], None] | None = None
+
+    def worker(self, engine: str) -> WorkerStatus | None:
+        """The worker of that engine that is best off; None when there is none."""
+        order = list(WorkerState)
+        order.sort(key=lambda state: state is not WorkerState.READY)
+        mine = [status for status in self.workers() if status.engine == engine]
+        return min(mine, key=lambda status: order.index(status.state), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every router is built from."""
+
+    backend: Backend
+    settings: ServerSettings
+    in_store: Hop
+    metrics: Metrics
+
+
+class Beat:
+    """The pace of waiting for news of a job: often at first, five times a second after a second and a half."""
+
+    def __init__(self) -> None:
+        self._wait_s = _FIRST_WAIT_S
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self._wait_s)
+        self._wait_s = min(self._wait_s * _GROWTH, _LONGEST_WAIT_S)

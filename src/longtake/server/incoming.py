@@ -1,0 +1,73 @@
+"""From the bytes of a request to a body that is known to be good. Knows no route."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Path, Request
+from pydantic import ValidationError
+
+from longtake.core.errors import InputError, NotFoundError
+from longtake.server.errors import failure_of_fields
+from longtake.wire.fields import Body
+
+B = TypeVar("B", bound=Body)
+_JOB_ID = re.compile(r"job_[0-9A-Za-z_-]{1,60}")
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def json_body(kind: type[B]) -> Callable[[Request], Awaitable[B]]:
+    """A dependency that reads and checks a JSON body, whatever its Content-Type says: curl says a form.
+
+    The dependency raises InputError: the body is not UTF-8, not JSON, or not a `kind`.
+    """
+
+    async def read(request: Request) -> B:
+        data = await request.body()
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"The body is not UTF-8: byte {error.start} (0x{data[error.start]:02X}) does not belong there.",
+                code="invalid_encoding",
+            ) from error
+        try:
+            return kind.model_validate_json(data)
+        except ValidationError as error:
+            failure = failure_of_fields(error.errors(include_url=False))
+            raise InputError(failure.message, code=failure.code, param=failure.param) from None
+
+    return read
+
+
+def documented(kind: type[Body]) -> dict[str, Any]:
+    """The part of OpenAPI that tells of a body which `json_body` reads."""
+    schema = kind.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _valid_job_id(job_id: Annotated[str, Path()]) -> str:
+    """Ids name folders: what does not look like one of ours does not exist, before anything is done with it."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise NotFoundError(f"There is no job {job_id!a}.", code="job_not_found")
+    return job_id
+
+
+JobId = Annotated[str, Depends(_valid_job_id)]
+
+
+def idempotency_key(request: Request) -> str | None:
+    """
+    Raises:
+        InputError: The header's value is not 1 to 200 visible ASCII characters.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InputError(
+            "The Idempotency-Key must have 1 to 200 visible ASCII characters.",
+            code="invalid_value",
+            param="Idempotency-Key",
+        )
+    return key

@@ -1,0 +1,33 @@
+"""What the supervisor says of a worker, for readyz, metrics and people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WorkerState(StrEnum):
+    STARTING = "starting"  # the process lives, the engine is loading
+    READY = "ready"
+    WAITING = "waiting"  # it died and is started again after a back-off
+    BROKEN = "broken"  # it died too often; the breaker is open until someone restarts it
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker as the supervisor sees it.
+
+    Attributes:
+        engine: What it serves.
+        reason: How its predecessor died, or why it is not ready; None when all is well.
+        restarts: Since the supervisor started.
+        steps: Its step count, from its latest heartbeat.
+    """
+
+    engine: str
+    state: WorkerState
+    pid: int | None
+    reason: str | None
+    restarts: int
+    steps: int

@@ -1,0 +1,242 @@
+"""Keeps one worker an engine alive, and judges it by progress. Knows jobs only through three callables.
+
+One thread looks at every worker a few times a second:
+
+    no process, due        spawn
+    process ended          free its jobs, ask the policy: wait, or break
+    work but no progress   kill; the next look finds it ended
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from longtake.core.clock import Clock
+from longtake.supervise.policy import MAX_DEATHS, WINDOW_S, RestartPolicy
+from longtake.supervise.status import WorkerState, WorkerStatus
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.1
+EXIT_CANNOT_LOAD = 2  # a worker's word that its settings are at fault: another start would end the same way
+
+
+class Process(Protocol):
+    """A worker process as the supervisor needs it."""
+
+    @property
+    def pid(self) -> int: ...
+    def exit_code(self) -> int | None: ...
+    def send(self, line: str) -> None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout_s: float) -> bool: ...
+    def close(self) -> None: ...
+    def last_words(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a worker last said of itself."""
+
+    is_ready: bool
+    steps: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a worker may take, in seconds."""
+
+    start_s: float
+    stall_s: float
+    stop_s: float
+
+
+class _Slot:
+    """One engine's place: the process that fills it now, and its history."""
+
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
+        self.policy = RestartPolicy()
+        self.process: Process | None = None
+        self.worker_id = ""
+        self.due_s = float("-inf")
+        self.spawned_s = 0.0
+        self.moved_s = 0.0  # when steps last changed, or there was nothing to do
+        self.progress = Progress(False, 0, 0)
+        self.killed_for: str | None = None
+        self.reason: str | None = None
+        self.restarts = 0
+        self.is_broken = False
+
+
+class Supervisor:
+    """Owns the worker processes. Its methods are safe from any thread."""
+
+    def __init__(
+        self,
+        engines: Sequence[str],
+        *,
+        spawn: Callable[[str, str], Process],
+        progress: Callable[[], dict[str, Progress]],
+        died: Callable[[str, str | None], None],
+        patience: Patience,
+        clock: Clock,
+    ) -> None:
+        """
+        Args:
+            spawn: (engine, worker id) → a running process.
+            progress: Worker id → what it last said.
+            died: (worker id, how it died) frees its jobs; None when it was asked to stop.
+        """
+        self._slots = {engine: _Slot(engine) for engine in engines}
+        self._spawn = spawn
+        self._progress = progress
+        self._died = died
+        self._patience = patience
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._spawned = 0
+
+    def start(self) -> None:
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask all workers to leave in good order, kill those that do not within their time."""
+        self._is_stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._lock:
+            living = [slot for slot in self._slots.values() if slot.process is not None]
+            for slot in living:
+                slot.process.send("stop\n")  # type: ignore[union-attr]  # living
+            deadline_s = self._clock.monotonic_s() + self._patience.stop_s
+            for slot in living:
+                self._see_off(slot, deadline_s)
+
+    def _see_off(self, slot: _Slot, deadline_s: float) -> None:
+        process = slot.process
+        assert process is not None  # noqa: S101
+        if not process.wait(max(0.0, deadline_s - self._clock.monotonic_s())):
+            log.warning("worker %s did not stop in time and is killed", slot.worker_id)
+            process.kill()
+            process.wait(self._patience.stop_s)
+        process.close()
+        self._died(slot.worker_id, None)
+        slot.process = None
+
+    def wake(self, engine: str) -> None:
+        """Tell a worker that there may be work."""
+        with self._lock:
+            slot = self._slots.get(engine)
+            if slot is not None and slot.process is not None:
+                slot.process.send("wake\n")
+
+    def restart(self, engine: str) -> None:
+        """Start anew whatever the state, a broken one too."""
+        with self._lock:
+            slot = self._slots[engine]
+            slot.policy.reset()
+            slot.is_broken = False
+            slot.due_s = float("-inf")
+            if slot.process is not None:
+                slot.process.send("stop\n")
+
+    def statuses(self) -> tuple[WorkerStatus, ...]:
+        with self._lock:
+            return tuple(self._status(slot) for slot in self._slots.values())
+
+    def _status(self, slot: _Slot) -> WorkerStatus:
+        if slot.is_broken:
+            state = WorkerState.BROKEN
+        elif slot.process is None:
+            state = WorkerState.STOPPED if self._is_stopping.is_set() else WorkerState.WAITING
+        else:
+            state = WorkerState.READY if slot.progress.is_ready else WorkerState.STARTING
+        pid = slot.process.pid if slot.process is not None else None
+        return WorkerStatus(slot.engine, state, pid, slot.reason, slot.restarts, slot.progress.steps)
+
+    def _run(self) -> None:
+        while not self._is_stopping.wait(LOOK_S):
+            try:
+                self.look()
+            except Exception:  # a border: a supervisor that dies watches nobody
+                log.exception("supervisor stumbled")
+
+    def look(self) -> None:
+        """One look at every worker; the thread does this, tests do it by hand."""
+        now_s = self._clock.monotonic_s()
+        progress = self._progress()
+        with self._lock:
+            for slot in self._slots.values():
+                if slot.process is None:
+                    if not slot.is_broken and now_s >= slot.due_s:
+                        self._fill(slot, now_s)
+                elif slot.process.exit_code() is not None:
+                    self._bury(slot, now_s)
+                else:
+                    self._judge(slot, progress.get(slot.worker_id), now_s)
+
+    def _fill(self, slot: _Slot, now_s: float) -> None:
+        self._spawned += 1
+        slot.worker_id = f"{slot.engine}-{self._spawned}-{self._clock.boot_id[:8]}-{round(now_s * 1000)}"
+        slot.killed_for = None
+        slot.progress = Progress(False, 0, 0)
+        slot.spawned_s = slot.moved_s = now_s
+        slot.process = self._spawn(slot.engine, slot.worker_id)
+
+    def _bury(self, slot: _Slot, now_s: float) -> None:
+        process = slot.process
+        assert process is not None  # noqa: S101
+        code = process.exit_code()
+        how = slot.killed_for or process.last_words()
+        process.close()
+        slot.process = None
+        slot.restarts += 1
+        if code == 0 and slot.killed_for is None:  # it was asked to leave
+            self._died(slot.worker_id, None)
+            return
+        log.error("worker %s died: %s", slot.worker_id, how)
+        self._died(slot.worker_id, how)
+        if code == EXIT_CANNOT_LOAD:
+            slot.is_broken, slot.reason = True, how
+            return
+        wait_s = slot.policy.died(now_s, now_s - slot.spawned_s)
+        if wait_s is None:
+            slot.is_broken = True
+            slot.reason = (
+                f"{MAX_DEATHS} workers died within {WINDOW_S / 60:.0f} minutes, the last one so: {how}. "
+                "No more are started until it is restarted."
+            )
+            log.error("breaker open for %s: %s", slot.engine, slot.reason)
+        else:
+            slot.reason = how
+            slot.due_s = now_s + wait_s
+
+    def _judge(self, slot: _Slot, progress: Progress | None, now_s: float) -> None:
+        """Alive is not enough: with work in hand the step count must grow."""
+        process = slot.process
+        assert process is not None  # noqa: S101
+        if progress is not None:
+            if progress.steps != slot.progress.steps or not progress.active or not slot.progress.is_ready:
+                slot.moved_s = now_s
+            slot.progress = progress
+            if progress.is_ready and progress.steps:
+                slot.reason = None  # it works again: how its predecessor died is history
+        if not slot.progress.is_ready and now_s - slot.spawned_s > self._patience.start_s:
+            slot.killed_for = f"it had not loaded its engine after {self._patience.start_s:.0f} s"
+        elif slot.progress.is_ready and now_s - slot.moved_s > self._patience.stall_s:
+            slot.killed_for = (
+                f"it made no step for {self._patience.stall_s:.0f} s with {slot.progress.active} jobs in hand"
+            )
+        else:
+            return
+        log.error("worker %s is killed: %s", slot.worker_id, slot.killed_for)
+        process.kill()

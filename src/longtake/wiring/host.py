@@ -1,0 +1,171 @@
+"""A data folder opened, with or without workers of its own. Knows no terminal and no HTTP."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from longtake.config import Settings
+from longtake.core.clock import Clock, SystemClock
+from longtake.core.errors import DiskFullError, LongtakeError
+from longtake.intake import Intake
+from longtake.jobs.database import Database
+from longtake.jobs.desk import LEASE_S
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.records import Job, QueueLimits
+from longtake.jobs.states import State
+from longtake.jobs.store import JobStore
+from longtake.script import Limits
+from longtake.supervise import Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
+from longtake.worker.loop import DISK_FULL_REASON
+from longtake.worker.orders import Assignment
+
+log = logging.getLogger(__name__)
+
+TIDY_S = 5.0
+TRANSIENT_KEEP_S = 60.0
+
+
+class Host:
+    """Everything that works on one data folder in this process."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        """Open the folder; no process is started yet.
+
+        Raises:
+            InputError: The data folder or an engine's name cannot be used.
+        """
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        limits = settings.limits
+        self.folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+        self.db = Database(self.folder.database)
+        queue = QueueLimits(limits.max_queued_jobs, limits.max_queued_hours * 3600)
+        self.store = JobStore(self.db, clock=self.clock, limits=queue)
+        self.intake = Intake(
+            self.store,
+            self.folder,
+            settings.engines,
+            Limits(max_characters=limits.max_characters, max_minutes=limits.max_minutes),
+        )
+        self._supervisor: Supervisor | None = None
+        self._only_job: str | None = None
+        self._tidy_now = threading.Event()
+        self._is_closing = False
+        self._tidier = threading.Thread(target=self._tidy_often, name="tidier", daemon=True)
+
+    @property
+    def is_hosting(self) -> bool:
+        """Whether the workers are this process's own."""
+        return self._supervisor is not None
+
+    def start_workers(self, *, only_job: Job | None = None) -> None:
+        """Become the folder's host: free what a dead host left, start a worker an engine.
+
+        Args:
+            only_job: Start its engine's worker alone, and speak nothing but this job.
+
+        Raises:
+            ConflictError: Another process is the host.
+        """
+        self.folder.require_lock()
+        for job in self.store.release_all():
+            log.info("job %s was interrupted and goes on", job.id)
+        worker = self.settings.worker
+        self._only_job = only_job.id if only_job else None
+        self._supervisor = Supervisor(
+            (only_job.spec.engine,) if only_job else self.settings.engines,
+            spawn=self._spawn,
+            progress=self._progress,
+            died=self._free_jobs_of,
+            patience=Patience(worker.start_timeout_s, worker.stall_s, worker.stop_timeout_s),
+            clock=self.clock,
+        )
+        self._supervisor.start()
+        self._tidier.start()
+
+    def wake(self, engine: str) -> None:
+        """Nudge the engine's worker; one of another process finds the work by itself."""
+        if self._supervisor is not None:
+            self._supervisor.wake(engine)
+
+    def restart(self, engine: str) -> None:
+        if self._supervisor is not None:
+            self._supervisor.restart(engine)
+
+    def statuses(self) -> tuple[WorkerStatus, ...]:
+        return self._supervisor.statuses() if self._supervisor is not None else ()
+
+    def has_living_worker(self, engine: str) -> bool:
+        """Whether some process speaks for this engine on this folder."""
+        now_s = self.clock.monotonic_s()
+        return any(
+            row.engine == engine and row.boot_id == self.clock.boot_id and now_s - row.beat_monotonic_s < LEASE_S
+            for row in self.store.workers()
+        )
+
+    def close(self) -> None:
+        """Stop the workers in good order; unfinished jobs are queued again."""
+        self._is_closing = True
+        if self._supervisor is not None:
+            self._tidy_now.set()
+            self._tidier.join()
+            self._supervisor.stop()
+            self._supervisor = None
+        self.db.close()
+        self.folder.unlock()
+
+    def _spawn(self, engine: str, worker_id: str) -> WorkerProcess:
+        assignment = Assignment(worker_id, engine, self.settings, self._only_job)
+        return WorkerProcess("longtake.worker.main", assignment.to_line(), self.folder.logs / f"worker-{engine}.log")
+
+    def _progress(self) -> dict[str, Progress]:
+        return {row.id: Progress(row.state == "ready", row.steps, row.active) for row in self.store.workers()}
+
+    def _free_jobs_of(self, worker_id: str, crashed: str | None) -> None:
+        for job in self.store.release_worker(worker_id, crashed=crashed):
+            log.info("job %s is %s after its worker ended", job.id, job.state)
+
+    def _tidy_often(self) -> None:
+        while not self._is_closing:
+            self._tidy_now.wait(TIDY_S)
+            try:
+                self.tidy()
+            except LongtakeError as error:
+                log.warning("tidying failed: %s", error)
+
+    def tidy(self) -> None:
+        """What nobody asks for: delete delivered speech, resume what a full disk paused."""
+        for job_id in self.store.stale_transients(TRANSIENT_KEEP_S):
+            self.store.forget(job_id)
+            self.folder.remove_job(job_id)
+        for job in self.store.jobs_in(State.PAUSED):
+            if (job.reason or "").startswith(DISK_FULL_REASON) and self._has_room():
+                log.info("there is room again: job %s goes on", job.id)
+                self.store.resume(job.id)
+
+    def _has_room(self) -> bool:
+        try:
+            # Twice the floor, so that a job does not go to and fro between pause and resume.
+            self.folder.require_room(self.folder.floor_bytes, "Going on")
+        except DiskFullError:
+            return False
+        return True
+
+
+@contextmanager
+def open_host(settings: Settings, *, workers: bool) -> Iterator[Host]:
+    """A host for the length of a block.
+
+    Args:
+        workers: Become the folder's host; else only look and ask.
+    """
+    host = Host(settings)
+    try:
+        if workers:
+            host.start_workers()
+        yield host
+    finally:
+        host.close()

@@ -1,0 +1,236 @@
+"""The worker's loop: the same for every engine. Knows no HTTP, no process, no codec.
+
+One beat:
+    look      what happened to the jobs held (pause, cancel, lost lease, recorder done), which new ones may be claimed
+    schedule  start what the scheduler admits
+    step      engine.step(): one beat for every active request; chunks go to their runs, ended passages to the recorders
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from longtake.config import WorkerSettings
+from longtake.core.clock import Clock
+from longtake.core.errors import DiskFullError, InvariantError, LeaseLostError, TransientError
+from longtake.engines.base import End, Engine, Failed, StepResult
+from longtake.jobs.desk import WorkerDesk
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.records import Claim, Kind
+from longtake.jobs.states import State
+from longtake.scheduling import Candidate, Scheduler
+from longtake.worker.recorder import Outcome, Recorder, error_to_dict
+from longtake.worker.run import JobRun
+
+log = logging.getLogger(__name__)
+
+FAST_LANE = 8  # speech and probe jobs taken beside `max_jobs`: someone holds a connection open for each
+LOOK_S = 1.0  # at the latest after this long the loop looks, whether or not the store seems changed
+DISK_FULL_REASON = "disk full"
+
+
+class WorkerLoop:
+    """Owns the engine. Everything runs in the thread that calls `run`, but `wake` and `stop`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        desk: WorkerDesk,
+        folder: DataFolder,
+        settings: WorkerSettings,
+        clock: Clock,
+        *,
+        budget_bytes: int,
+    ) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._scheduler = Scheduler(engine.info.max_active, budget_bytes)
+        self._runs: dict[str, JobRun] = {}
+        self._verdicts: list[tuple[Claim, Callable[[], object]]] = []
+        self._news = threading.Event()
+        self._is_stopping = False
+        self._seen_version = -1
+        self._looked_at = float("-inf")
+        self.steps = 0
+
+    @property
+    def active(self) -> int:
+        """Jobs held: while it is not 0, `steps` must grow."""
+        return len(self._runs)
+
+    def wake(self) -> None:
+        """There may be work. From any thread."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """End after the running beat, with every job released. From any thread."""
+        self._is_stopping = True
+        self._news.set()
+
+    def run(self) -> None:
+        """
+        Raises:
+            WorkerError: The engine is beyond use. Leases are left to the supervisor, which counts the crash.
+        """
+        while not self._is_stopping:
+            self._look()
+            self._schedule()
+            if self._scheduler.active:
+                self._take(self._engine.step())
+                self.steps += 1
+            else:
+                self._news.wait(self._settings.poll_s)
+                self._news.clear()
+        for run in list(self._runs.values()):
+            self._let_go(run, partial(self._desk.release, run.claim))
+        self._settle()
+
+    # Looking
+
+    def _look(self) -> None:
+        self._settle()
+        for run in list(self._runs.values()):
+            if run.recorder.outcome is not None:
+                self.steps += 1
+                self._conclude(run)
+        version, now = self._desk.data_version(), self._clock.monotonic_s()
+        if version == self._seen_version and now - self._looked_at < LOOK_S:
+            return
+        self._seen_version, self._looked_at = version, now
+        try:
+            self._obey()
+            self._claim()
+        except (TransientError, DiskFullError) as error:
+            log.warning("the store cannot be written now: %s", error)
+            self._seen_version = -1
+
+    def _obey(self) -> None:
+        """Carry out what users asked of the jobs held, and drop those that are held no more."""
+        if not self._runs:
+            return
+        owned = self._desk.owned()
+        for run in list(self._runs.values()):
+            claim = run.claim
+            token, state = owned.get(claim.job.id, (None, None))
+            if token != claim.token:
+                log.warning("lease lost", extra={"job": claim.job.id})
+                self._let_go(run, None)
+            elif state in (State.PAUSING, State.CANCELLING):
+                self._let_go(run, partial(self._desk.release, claim))
+
+    def _claim(self) -> None:
+        while not self._is_stopping:
+            batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
+            if len(self._runs) - batch >= FAST_LANE:
+                return
+            claim = self._desk.claim(min_priority=0 if batch < self._settings.max_jobs else 1)
+            if claim is None:
+                return
+            self._begin(claim)
+
+    def _begin(self, claim: Claim) -> None:
+        log.info("job claimed", extra={"job": claim.job.id, "spoken": len(claim.spoken), "of": len(claim.passages)})
+        recorder = Recorder(claim, self._desk, self._folder, news=self._news.set)
+        self._runs[claim.job.id] = JobRun(claim, recorder)
+        recorder.start()
+
+    # Speaking
+
+    def _schedule(self) -> None:
+        for run in list(self._runs.values()):
+            self._offer(run)
+        for candidate in self._scheduler.schedule():
+            run = self._runs[str(candidate.job)]
+            try:
+                self._engine.start(run.requests[candidate.id])
+            except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
+                self._fail(run, error)
+
+    def _offer(self, run: JobRun) -> None:
+        job = run.claim.job
+        while (
+            self._scheduler.waiting(job.id) < self._engine.info.max_active
+            and run.recorder.lead_s < self._settings.lead_s
+            and (request := run.next_request()) is not None
+        ):
+            try:
+                cost = self._engine.cost(request)
+                self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority))
+            except Exception as error:
+                self._fail(run, error)
+                return
+
+    def _take(self, result: StepResult) -> None:
+        for chunk in result.chunks:
+            if run := self._run_of(chunk.request_id):
+                run.take(chunk)
+        for ended in result.ended:
+            self._scheduler.end(ended.request_id)
+            if run := self._run_of(ended.request_id):
+                if ended.end is not End.FINISHED:
+                    raise InvariantError(f"{self._engine.info.name} gave a passage back {ended.end}.")
+                run.end(ended)
+        for failed in result.failed:
+            self._take_failed(failed)
+
+    def _take_failed(self, failed: Failed) -> None:
+        self._scheduler.end(failed.request_id)
+        if run := self._run_of(failed.request_id):
+            self._fail(run, failed.error)
+
+    def _run_of(self, request_id: str) -> JobRun | None:
+        return self._runs.get(request_id.split("/", 1)[0])
+
+    # Ending
+
+    def _conclude(self, run: JobRun) -> None:
+        """The recorder has ended by itself."""
+        claim, error = run.claim, run.recorder.error
+        if run.recorder.outcome is Outcome.FINISHED:
+            log.info("job done", extra={"job": claim.job.id})
+            self._let_go(run, None)
+        elif run.recorder.outcome is Outcome.LOST or error is None:
+            self._let_go(run, None)
+        elif isinstance(error, DiskFullError):
+            reason = f"{DISK_FULL_REASON}: {error.message}"
+            self._let_go(run, partial(self._desk.suspend, claim, reason))
+        elif isinstance(error, TransientError):
+            self._let_go(run, partial(self._desk.release, claim))
+        else:
+            self._fail(run, error)
+
+    def _fail(self, run: JobRun, error: BaseException) -> None:
+        log.error("job failed: %s", error, extra={"job": run.claim.job.id}, exc_info=error)
+        claim = run.claim
+        self._let_go(run, partial(self._desk.fail, claim, error_to_dict(error)))
+
+    def _let_go(self, run: JobRun, verdict: Callable[[], object] | None) -> None:
+        """Stop all work on the job, let the recorder commit what it was given, then write the verdict."""
+        claim = run.claim
+        if self._runs.pop(claim.job.id, None) is None:
+            return
+        for request_id in self._scheduler.withdraw(claim.job.id):
+            self._engine.stop(request_id)
+        run.recorder.stop()
+        self.steps += 1
+        if verdict is not None:
+            self._verdicts.append((claim, verdict))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Write what was decided; a store that is full or busy is asked again at the next beat."""
+        verdicts, self._verdicts = self._verdicts, []
+        for claim, verdict in verdicts:
+            try:
+                verdict()
+            except LeaseLostError:
+                log.warning("lease lost before the verdict", extra={"job": claim.job.id})
+            except (TransientError, DiskFullError) as error:
+                log.warning("verdict not written yet: %s", error, extra={"job": claim.job.id})
+                self._verdicts.append((claim, verdict))

@@ -1,0 +1,76 @@
+"""The child's entrance and composition root: ``python -m longtake.worker.main``, told by its parent what to be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+
+from longtake.config import EngineSettings
+from longtake.core.clock import SystemClock
+from longtake.core.errors import CapacityError, InputError, LongtakeError
+from longtake.core.units import format_bytes
+from longtake.engines.registry import about
+from longtake.jobs.database import Database
+from longtake.jobs.desk import WorkerDesk
+from longtake.jobs.folder import DataFolder
+from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
+from longtake.worker.heart import Heart, Pulse
+from longtake.worker.loop import WorkerLoop
+from longtake.worker.memory import budget_bytes
+from longtake.worker.orders import follow_orders, read_assignment
+
+log = logging.getLogger(__name__)
+
+EXIT_ENGINE_FAILED = 4
+
+
+def main() -> int:
+    """Load the engine and speak until told to stop; gives the exit code."""
+    assignment = read_assignment(sys.stdin)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    settings = assignment.settings
+    folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+    db = Database(folder.database)
+    clock = SystemClock()
+    desk = WorkerDesk(db, assignment.worker_id, assignment.engine, os.getpid(), only_job=assignment.only_job, clock=clock)
+    loop: WorkerLoop | None = None
+    state = "loading"
+    heart = Heart(
+        desk,
+        lambda: Pulse(state, loop.steps if loop else 0, loop.active if loop else 0),
+        settings.worker.heartbeat_s,
+    )
+    try:
+        heart.start()
+        engine = about(assignment.engine).load(_given(settings.engine))
+        budget = budget_bytes(settings.engine.memory_budget)
+        loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget)
+        state = "ready"
+        heart.beat_now()
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        follow_orders(sys.stdin, loop.wake, loop.stop)
+        log.info("worker %s speaks with %s, budget %s", assignment.worker_id, assignment.engine, format_bytes(budget))
+        loop.run()
+        engine.close()
+        heart.stop()
+        desk.sign_off()
+        db.close()
+    except LongtakeError as error:
+        # The last line of the log is the reason that the supervisor shows.
+        log.exception("worker ends")
+        print(error.message, file=sys.stderr)
+        return EXIT_CANNOT_LOAD if isinstance(error, InputError | CapacityError) else EXIT_ENGINE_FAILED
+    return 0
+
+
+def _given(settings: EngineSettings) -> dict[str, str]:
+    """What was asked for, without what was left to the engine."""
+    return {name: value for name, value in settings.model_dump().items() if value not in (None, "auto")}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

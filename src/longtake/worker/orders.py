@@ -1,0 +1,71 @@
+"""The wire from supervisor to worker: one JSON line to begin with, then single words. Its end: the parent died.
+
+A pipe and not a signal, because a pipe also tells of a parent that was killed with -9.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+from longtake.config import Settings
+
+WAKE = "wake"
+STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a worker process is told when it starts."""
+
+    worker_id: str
+    engine: str
+    settings: Settings
+    only_job: str | None = None
+
+    def to_line(self) -> str:
+        fields = {
+            "worker_id": self.worker_id,
+            "engine": self.engine,
+            "only_job": self.only_job,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        return json.dumps(fields) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Assignment:
+        fields = json.loads(line)
+        # The tree was built and checked by the parent; the child's own environment must not change it again.
+        return cls(
+            fields["worker_id"], fields["engine"], settings_from_json(fields["settings"]), fields["only_job"]
+        )
+
+
+def settings_from_json(fields: dict[str, object]) -> Settings:
+    """The very tree that was dumped: no environment, no file."""
+    return Settings.model_validate(fields)
+
+
+def follow_orders(stream: IO[str], on_wake: Callable[[], None], on_stop: Callable[[], None]) -> None:
+    """Read orders in a thread of their own until the stream ends, which is an order to stop too."""
+
+    def read() -> None:
+        for line in stream:
+            if line.strip() == WAKE:
+                on_wake()
+            elif line.strip() == STOP:
+                break
+        on_stop()
+
+    threading.Thread(target=read, name="orders", daemon=True).start()
+
+
+def read_assignment(stream: IO[str]) -> Assignment:
+    line = stream.readline()
+    if not line:
+        sys.exit("A worker is started by its supervisor: `longtake serve` or `longtake say`.")
+    return Assignment.from_line(line)

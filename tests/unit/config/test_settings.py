@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from longtake.config import Settings, load_settings
+from longtake.core.errors import InputError
+
+DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("LONGTAKE_"):
+            monkeypatch.delenv(name)
+
+
+def names(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from names(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field.description or ""
+
+
+def test_every_setting_is_documented_with_its_meaning() -> None:
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| [^|]* \| (.+) \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE))
+    assert rows == dict(names(Settings))
+
+
+def test_flags_beat_environment_beats_file_beats_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "longtake.toml"
+    file.write_text('disk_floor_mib = 7\n[server]\nport = 1111\nhost = "::1"\n[worker]\nmax_jobs = 9\n')
+    monkeypatch.setenv("LONGTAKE_CONFIG", str(file))
+    monkeypatch.setenv("LONGTAKE_SERVER__PORT", "2222")
+    settings = load_settings(server={"port": None})
+    assert (settings.server.port, settings.server.host, settings.worker.max_jobs) == (2222, "::1", 9)
+    assert settings.disk_floor_mib == 7
+    assert load_settings(server={"port": 3333}).server.port == 3333
+    assert load_settings().limits.max_characters == 200_000
+
+
+def test_what_was_not_given_is_not_set() -> None:
+    assert load_settings(engines=(), data=None, limits={"max_minutes": None}) == load_settings()
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [({"server": {"port": 99_999}}, "server.port"), ({"limits": {"max_minutes": -1}}, "limits.max_minutes")],
+)
+def test_a_bad_value_is_named_with_value_and_limit(flags: dict[str, object], name: str) -> None:
+    with pytest.raises(InputError, match=name) as caught:
+        load_settings(**flags)
+    assert re.search(r"99999|-1", caught.value.message)
+    assert re.search(r"65535|greater than 0", caught.value.message)
+
+
+def test_a_missing_or_broken_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LONGTAKE_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(InputError, match=r"no settings file"):
+        load_settings()
+    (tmp_path / "none.toml").write_text("this is [ not toml")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_settings()
+
+
+def test_the_tree_is_frozen() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError):
+        settings.server.port = 1  # type: ignore[misc]
+
+
+def test_a_dumped_tree_comes_back_the_same_whatever_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is handed its parent's tree; its own environment must not change it again."""
+    from longtake.worker.orders import Assignment
+
+    sent = Assignment("w1", "espeak", load_settings(server={"port": 1234}), "job_1")
+    monkeypatch.setenv("LONGTAKE_SERVER__PORT", "4321")
+    monkeypatch.setenv("LONGTAKE_WORKER__MAX_JOBS", "77")
+    assert Assignment.from_line(sent.to_line()) == sent

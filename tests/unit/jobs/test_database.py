@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longtake.core.errors import ConflictError, DiskFullError, WorkerError
+from longtake.jobs.database import Database, migrations, queries
+from tests.support.jobs import planned, spec
+
+SOURCES = Path(__file__).parents[3] / "src" / "longtake" / "jobs"
+# These read whole small tables on purpose.
+SCANS = {"workers", "forget_workers", "count_by_state", "insert_job"}
+
+
+def test_every_query_is_used() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in SOURCES.glob("*.py"))
+    assert [name for name in queries() if f'"{name}"' not in code] == []
+
+
+def test_every_query_has_an_index(db: Database, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "jobs.db") as plain:
+        for name, sql in queries().items():
+            values = dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+            plan = " | ".join(row[3] for row in plain.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+            scanned = re.findall(r"SCAN (?!CONSTANT|sqlite_)\w+(?! USING (?:COVERING )?INDEX)", plan)
+            assert not scanned or name in SCANS, f"{name}: {plan}"
+    plain.close()
+
+
+def test_what_is_committed_is_durable_and_foreign_keys_hold(db: Database, tmp_path: Path) -> None:
+    connection = db._connection()
+    assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+
+
+def test_a_failed_transaction_leaves_nothing(db: Database) -> None:
+    with pytest.raises(RuntimeError), db.write():
+        db.execute("learn_pace", engine="e", language="en", units=1.0, seconds=1.0)
+        raise RuntimeError
+    assert db.rows("paces", engine="e") == []
+    with db.write():  # and the connection is free for the next
+        db.execute("learn_pace", engine="e", language="en", units=1.0, seconds=1.0)
+    assert len(db.rows("paces", engine="e")) == 1
+
+
+def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
+    Database(tmp_path / "a.db").close()
+    with sqlite3.connect(tmp_path / "a.db") as plain:
+        plain.execute("INSERT INTO paces VALUES ('e', 'en', 1, 1)")
+    plain.close()
+    again = Database(tmp_path / "a.db")
+    assert len(again.rows("paces", engine="e")) == 1
+    assert again.row("paces", engine="e") is not None
+    again.close()
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    Database(tmp_path / "a.db").close()
+    with sqlite3.connect(tmp_path / "a.db") as plain:
+        plain.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
+    plain.close()
+    with pytest.raises(ConflictError, match="newer longtake"):
+        Database(tmp_path / "a.db")
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"this is not a database, whatever its name says" * 100)
+    with pytest.raises(WorkerError, match="damaged") as caught:
+        Database(tmp_path / "a.db")
+    assert caught.value.code == "store_damaged"
+    assert (tmp_path / "a.db").read_bytes().startswith(b"this is not")
+
+
+def test_a_full_disk_is_told_as_such(db: Database) -> None:
+    db._connection().execute("PRAGMA max_page_count = 40")
+    with pytest.raises(DiskFullError, match="nothing was lost"):
+        for _ in range(100):
+            with db.write():
+                for number in range(100):
+                    db.execute("learn_pace", engine="e" * 50, language=f"{number}{_}", units=1.0, seconds=1.0)
+
+
+def test_another_process_sees_a_commit(db: Database, tmp_path: Path) -> None:
+    before = db.data_version()
+    code = f"import sqlite3; c = sqlite3.connect({str(tmp_path / 'jobs.db')!r}); " + (
+        "c.execute(\"INSERT INTO paces VALUES ('e', 'en', 1, 1)\"); c.commit()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert db.data_version() != before
+    assert db.wal_bytes() > 0
+
+
+def test_rows_of_a_deleted_job_go_with_it(db: Database) -> None:
+    from longtake.jobs.store import JobStore
+
+    store = JobStore(db)
+    job, _ = store.submit(spec(), "text", planned(2), idempotency=("key", "print"))
+    store.cancel(job.id)
+    store.forget(job.id)
+    for table in ("passages", "events", "idempotency", "jobs"):
+        assert db._connection().execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.testclient import TestClient
+from tests.unit.server.house import House
+from tests.unit.server.test_errors import error_of
+
+
+def test_models_in_the_shape_of_openai(client: TestClient) -> None:
+    listed = client.get("/v1/models").json()
+
+    assert listed["object"] == "list"
+    [model] = listed["data"]
+    assert (model["id"], model["object"], model["owned_by"]) == ("espeak", "model", "longtake")
+    assert isinstance(model["created"], int)
+    assert client.get("/v1/models/espeak").json() == model
+
+
+def test_models_in_the_shape_of_open_webui(client: TestClient) -> None:
+    body = client.get("/v1/audio/models").json()
+
+    assert [(model["id"], model["name"]) for model in body["models"]] == [("espeak", "espeak-ng")]
+
+
+def test_voices(client: TestClient) -> None:
+    voices = client.get("/v1/audio/voices").json()["voices"]
+
+    assert len(voices) > 100
+    assert all(set(voice) == {"id", "name", "language", "engine"} for voice in voices)
+    assert voices[0]["id"] == "en-us"
+
+
+def test_voices_of_a_language(client: TestClient) -> None:
+    def languages(wanted: str) -> set[str]:
+        answer = client.get("/v1/audio/voices", params={"language": wanted, "engine": "espeak"})
+        return {voice["language"].lower() for voice in answer.json()["voices"]}
+
+    assert languages("EN") >= {"en-us", "en-gb"}
+    assert all(language.startswith("en-gb") for language in languages("en-gb"))
+    assert not any(language.startswith("es") for language in languages("e"))  # e is no language
+
+
+def test_one_voice_also_when_it_is_not_listed(client: TestClient) -> None:
+    voice = client.get("/v1/audio/voices/de+whisper").json()
+
+    assert (voice["id"], voice["engine"]) == ("de+whisper", "espeak")
+
+
+def test_restart_by_name_or_of_the_default(house: House, client: TestClient) -> None:
+    named = client.post("/v1/admin/restart", params={"engine": "espeak"})
+    unnamed = client.post("/v1/admin/restart")
+    unknown = client.post("/v1/admin/restart", params={"engine": "nothing"})
+
+    assert (named.status_code, named.json()) == (202, {"engine": "espeak", "restarting": True})
+    assert unnamed.status_code == 202
+    assert unknown.status_code == 404
+    assert house.restarted == ["espeak", "espeak"]
+
+
+def test_restart_of_workers_that_are_not_ours(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    object.__setattr__(house.backend, "restart", None)
+
+    response = TestClient(house.app, base_url="http://127.0.0.1").post("/v1/admin/restart")
+
+    assert (response.status_code, error_of(response)["code"]) == (409, "not_ours")
+
+
+def test_openapi_tells_of_the_bodies(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+
+    for path, field in (("/v1/audio/speech", "input"), ("/v1/audio/jobs", "script"), ("/v1/audio/check", "script")):
+        schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert field in schema["required"]
+        assert "$defs" not in schema  # a reference inside the body would point nowhere
