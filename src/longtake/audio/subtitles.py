@@ -20,6 +20,7 @@ _NO_LABELS: Mapping[int, str] = {}
 _CLOSING = r"[\"'”’)\]»」』\uff09]*\s*$"  # full-width punctuation is written as escapes: U+FF01 looks like U+0021
 _SENTENCE_END = re.compile(r"[.!?…。\uff01\uff0e\uff1f]" + _CLOSING)
 _CLAUSE_END = re.compile(r"[,;:—–،、\uff0c\uff1a\uff1b]" + _CLOSING)
+_OPENING = ("Ps", "Pi")
 _SPACES = re.compile(r"\s+")
 
 
@@ -144,13 +145,18 @@ def _pieces(text: str) -> list[str]:
         return [text]
     pieces: list[str] = []
     for char in text:
-        # A new piece begins at a wide character, unless that is punctuation, which never begins a line.
-        begins = _is_wide(char) and not unicodedata.category(char).startswith(("P", "M"))
+        # A new piece begins at a wide character; but no line begins with a comma or ends with an opening bracket.
+        kind = unicodedata.category(char)
+        begins = _is_wide(char) and (kind in _OPENING or kind[0] not in "PM") and not _opens(pieces)
         if pieces and not begins and _width(pieces[-1] + char) <= _LINE_WIDTH:
             pieces[-1] += char
         else:
             pieces.append(char)
     return pieces
+
+
+def _opens(pieces: list[str]) -> bool:
+    return bool(pieces) and unicodedata.category(pieces[-1][-1]) in _OPENING
 
 
 # ── cutting into cues ──

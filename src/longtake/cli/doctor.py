@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -57,9 +58,11 @@ def doctor(data: Path | None, as_json: bool) -> None:
 def _checks(settings: Settings) -> Iterator[Check]:
     yield Check("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
     yield _tried("ffmpeg", _ffmpeg, "Install longtake again: its audio library does not load.")
-    yield _tried("data folder", lambda: _data_folder(settings), "Name another folder with --data.")
+    yield _tried("data folder", partial(_data_folder, settings), "Name another folder with --data.")
     for engine in engine_names():
-        yield _tried(f"speak {engine}", lambda engine=engine: _speak(engine), "See the message; try again after mending it.")
+        yield _tried(
+            f"speak {engine}", partial(_speak, engine), "See the message; try again after mending it."
+        )
 
 
 def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:
@@ -74,7 +77,9 @@ def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:
 def _ffmpeg() -> str:
     import av  # here: a broken library is what this check is for
 
-    return ", ".join(f"{name} {'.'.join(map(str, version))}" for name, version in sorted(av.library_versions.items())[:3])
+    return ", ".join(
+        f"{name} {'.'.join(map(str, version))}" for name, version in sorted(av.library_versions.items())[:3]
+    )
 
 
 def _data_folder(settings: Settings) -> str:

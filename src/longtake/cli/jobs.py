@@ -19,7 +19,9 @@ from longtake.wiring import open_host
 
 
 @click.group(invoke_without_command=True)
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, the newest first.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, the newest first."
+)
 @data_option
 @json_option
 @click.pass_context

@@ -15,7 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def data_option(function: F) -> F:
     return click.option(
-        "--data", type=click.Path(path_type=Path), help="Data folder: jobs, audio, logs.  [default: the user's data dir]"
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Data folder: jobs, audio, logs.  [default: the user's data dir]",
     )(function)
 
 
@@ -66,7 +68,7 @@ def parse_voices(pairs: tuple[str, ...]) -> dict[str, str]:
         who, equals, voice = pair.partition("=")
         if not (who.strip() and equals and voice.strip()):
             raise InputError(
-                f"--voice {pair!r} is not understood. Write the speaker, an equals sign and the voice: --voice 1=en-us+f2.",
+                f"--voice {pair!r} is not understood. Write speaker, equals sign, voice: --voice 1=en-us+f2.",
                 code="invalid_voice_option",
                 param="voice",
             )

@@ -42,7 +42,9 @@ from longtake.wiring import Host
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The audio file.  [default: SCRIPT.mp3, here]")
 @script_options
 @click.option("--format", "audio_format", metavar="F", help="wav, mp3, opus, aac, flac, pcm.  [default: from OUT]")
-@click.option("--loudness", default="podcast", show_default=True, metavar="L", help="off, podcast (−16 LUFS), audiobook (−19).")
+@click.option(
+    "--loudness", default="podcast", show_default=True, metavar="L", help="off, podcast (−16 LUFS), audiobook (−19)."
+)
 @click.option("--subtitles", type=click.Choice(["srt", "vtt"]), multiple=True, help="Write them beside the audio, too.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--turn-silence", type=float, default=0.45, show_default=True, help="Between turns, in seconds.")
@@ -169,7 +171,9 @@ def _speak(host: Host, job: Job, *, as_json: bool, subtitles: Iterable[str], out
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, _leave_at_once)
         host.close()
-        click.echo(f"\nInterrupted; nothing is lost. Go on with: longtake resume {job.id}{_data_hint(host.settings)}", err=True)
+        click.echo(
+            f"\nInterrupted; nothing is lost. Go on with: longtake resume {job.id}{_data_hint(host.settings)}", err=True
+        )
         sys.exit(EXIT_INTERRUPTED)
     if ended.state is not State.DONE:
         _report_unfinished(ended, host.settings)
@@ -216,7 +220,10 @@ def _report_unfinished(job: Job, settings: Settings) -> NoReturn:
     if job.state is State.PAUSED and job.reason:
         click.echo(f"The job is paused: {job.reason}\nNothing is lost. Go on with: {go_on}", err=True)
         sys.exit(EXIT_DOES_NOT_FIT)
-    click.echo(f"The job was {job.state} by someone else." + (f" Go on with: {go_on}" if job.state is State.PAUSED else ""), err=True)
+    click.echo(
+        f"The job was {job.state} by someone else." + (f" Go on with: {go_on}" if job.state is State.PAUSED else ""),
+        err=True,
+    )
     sys.exit(EXIT_INTERRUPTED)
 
 
@@ -255,7 +262,9 @@ def _default_out(script: str, audio_format: str | None) -> Path:
 def _require_folder(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{out} cannot be written: {folder} is no folder that you may write to.", code="cannot_write", param="out")
+        raise InputError(
+            f"{out} cannot be written: {folder} is no folder that you may write to.", code="cannot_write", param="out"
+        )
     if out.is_dir():
         raise InputError(f"{out} is a folder. Name a file.", code="cannot_write", param="out")
 
@@ -271,5 +280,3 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _leave_at_once(*_: object) -> NoReturn:
     os._exit(EXIT_INTERRUPTED)
-
-

@@ -20,7 +20,9 @@ from longtake.core.errors import InputError
 @click.option("--engine", "engines", multiple=True, metavar="E", help="Engine to serve; several times for several.")
 @engine_options
 @limit_options
-@click.option("--speech-max-characters", type=int, metavar="N", help="Longest input of /v1/audio/speech.  [default: 4096]")
+@click.option(
+    "--speech-max-characters", type=int, metavar="N", help="Longest input of /v1/audio/speech.  [default: 4096]"
+)
 @click.option("--max-queued-jobs", type=int, metavar="N", help="Jobs accepted and not ended.  [default: 500]")
 @click.option("--max-queued-hours", type=float, metavar="N", help="Audio accepted and not spoken.  [default: 200]")
 @click.option("--no-studio", is_flag=True, help="The API alone, without the page.")

@@ -1,4 +1,4 @@
-"""From a job's rows and files to what its user receives: where the audio lies, subtitles. Knows no HTTP, no terminal."""
+"""From a job's rows and files to what its user receives: the audio's place, subtitles. Knows no HTTP, no terminal."""
 
 from longtake.delivery.delivery import audio_path, subtitles_of, timeline
 

@@ -26,6 +26,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             workers=host.statuses,
             wake=host.wake,
             clock=host.clock,
+            restart=host.restart,
         )
         app = build_app(backend, settings.server)
         if with_studio:

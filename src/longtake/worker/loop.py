@@ -57,12 +57,17 @@ class WorkerLoop:
         self._is_stopping = False
         self._seen_version = -1
         self._looked_at = float("-inf")
-        self.steps = 0
+        self._steps = 0
 
     @property
     def active(self) -> int:
         """Jobs held: while it is not 0, `steps` must grow."""
         return len(self._runs)
+
+    @property
+    def steps(self) -> int:
+        """Grows with everything that brings a job nearer to its end. From any thread."""
+        return self._steps + sum(run.recorder.steps for run in list(self._runs.values()))
 
     def wake(self) -> None:
         """There may be work. From any thread."""
@@ -83,7 +88,7 @@ class WorkerLoop:
             self._schedule()
             if self._scheduler.active:
                 self._take(self._engine.step())
-                self.steps += 1
+                self._steps += 1
             else:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
@@ -97,7 +102,7 @@ class WorkerLoop:
         self._settle()
         for run in list(self._runs.values()):
             if run.recorder.outcome is not None:
-                self.steps += 1
+                self._steps += 1
                 self._conclude(run)
         version, now = self._desk.data_version(), self._clock.monotonic_s()
         if version == self._seen_version and now - self._looked_at < LOOK_S:
@@ -218,7 +223,7 @@ class WorkerLoop:
         for request_id in self._scheduler.withdraw(claim.job.id):
             self._engine.stop(request_id)
         run.recorder.stop()
-        self.steps += 1
+        self._steps += 1 + run.recorder.steps
         if verdict is not None:
             self._verdicts.append((claim, verdict))
             self._settle()

@@ -36,7 +36,9 @@ def main() -> int:
     folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
     db = Database(folder.database)
     clock = SystemClock()
-    desk = WorkerDesk(db, assignment.worker_id, assignment.engine, os.getpid(), only_job=assignment.only_job, clock=clock)
+    desk = WorkerDesk(
+        db, assignment.worker_id, assignment.engine, os.getpid(), only_job=assignment.only_job, clock=clock
+    )
     loop: WorkerLoop | None = None
     state = "loading"
     heart = Heart(

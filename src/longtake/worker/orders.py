@@ -40,9 +40,7 @@ class Assignment:
     def from_line(cls, line: str) -> Assignment:
         fields = json.loads(line)
         # The tree was built and checked by the parent; the child's own environment must not change it again.
-        return cls(
-            fields["worker_id"], fields["engine"], settings_from_json(fields["settings"]), fields["only_job"]
-        )
+        return cls(fields["worker_id"], fields["engine"], settings_from_json(fields["settings"]), fields["only_job"])
 
 
 def settings_from_json(fields: dict[str, object]) -> Settings:

@@ -5,7 +5,7 @@ the next committed passage. The encoder reads passages back from disk, so a job 
 case: its first passages are on disk already.
 
 State, by thread:
-    loop      offers spoken passages, reads `lead_s`, `outcome`, `damaged`
+    loop      offers spoken passages, reads `lead_s`, `outcome`, `steps`, `damaged`
     recorder  everything else
 """
 
@@ -14,14 +14,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longtake.audio import Assembly, commit_file, has_sha256, parse_format, parse_loudness, read_passage, write_passage
+from longtake.audio import Assembly, Pcm, commit_file, has_sha256, parse_format, parse_loudness, read_passage, write_passage
 from longtake.core.errors import LeaseLostError, LongtakeError, WorkerError
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
@@ -65,6 +65,7 @@ class Recorder:
         self._committed = dict(claim.spoken)
         self._lead: dict[int, float] = {}  # passages spoken under this claim and not encoded yet, in seconds
         self._is_stopping = False
+        self.steps = 0  # grows with every commit and every block encoded: encoding is progress, too
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"recorder-{claim.job.id}", daemon=True)
@@ -122,7 +123,9 @@ class Recorder:
                 return
             finished = assembly.finish()
         finally:
-            assembly.abort(keep=True)  # no effect on a finished one; otherwise what was encoded stays for those who listen
+            assembly.abort(
+                keep=True
+            )  # no effect on a finished one; otherwise what was encoded stays for those who listen
         final = self._folder.job(claim.job.id) / f"audio-{claim.token}{audio_format.suffix}"
         commit_file(part, final)
         self._desk.finish(claim, final.name, finished.size_bytes)
@@ -159,6 +162,7 @@ class Recorder:
             file = write_passage(path, (spoken.pcm_T,))
             committed.append(SpokenPassage(spoken.index, path.name, file.sha256, file.samples, spoken.marks))
         self._desk.commit(self._claim, committed)
+        self.steps += 1
         self._committed.update((passage.index, passage) for passage in committed)
         self._news()
 
@@ -174,11 +178,16 @@ class Recorder:
                 self._damaged.append(cursor)
             self._news()
             return False
-        assembly.add(self._claim.passages[cursor].silence_before_s, read_passage(path))
+        assembly.add(self._claim.passages[cursor].silence_before_s, self._counted(read_passage(path)))
         with self._changed:
             self._lead.pop(cursor, None)
         self._news()
         return True
+
+    def _counted(self, blocks: Iterator[Pcm]) -> Iterator[Pcm]:
+        for block in blocks:
+            self.steps += 1
+            yield block
 
     def _sweep(self) -> None:
         """Remove what earlier claims left: growing and finished files without a row, passages that no row names."""

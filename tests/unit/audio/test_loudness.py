@@ -57,11 +57,11 @@ def test_a_lasting_change_of_level_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [3, 8, 20])
 def test_what_the_limiter_takes_is_given_back(seconds: int, tmp_path: Path) -> None:
-    # Glottal pulses: peaks 20 dB above the mean, of which the limiter cuts several decibels.
+    # Glottal pulses with a stressed syllable every second, of which the limiter cuts several decibels.
     t = np.arange(seconds * RATE_HZ) / RATE_HZ
-    pulses = np.exp(-(t % (1 / 110)) * 2500) * np.sin(2 * np.pi * 900 * t) * (t % 0.25 < 0.2)
-    out = measured(leveled(to_pcm(0.3 * pulses), Loudness.PODCAST), tmp_path)
-    assert out.integrated_lufs == pytest.approx(-16, abs=0.35)
+    pulses = np.exp(-(t % (1 / 110)) * 550) * np.sin(2 * np.pi * 900 * t) * np.where(t % 1 < 0.2, 2, 1)
+    out = measured(leveled(to_pcm(0.1 * pulses), Loudness.PODCAST), tmp_path)
+    assert out.integrated_lufs == pytest.approx(-16, abs=0.25)  # not given back: 0.4 to 1 LU too quiet
 
 
 def spikes(seconds: int) -> Pcm:

@@ -88,6 +88,20 @@ def test_chinese_fills_narrower_lines_and_keeps_its_punctuation() -> None:
     assert all(c.text[-1] in f"{COMMA}{QUESTION}。" for c in cues)
 
 
+def test_chinese_breaks_at_a_comma_rather_than_inside_a_clause() -> None:
+    (first, second) = build_cues([unmarked(0, 8, "天" * 20 + COMMA + "地" * 20 + "。", language="zh")])
+    assert first.text.endswith(COMMA)
+    assert second.text.startswith("地")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("天" * 13 + "」" + "地" * 13, (14, 13)), ("天" * 13 + "「" + "地" * 14, (13, 15))]
+)
+def test_brackets_stay_with_what_they_enclose(text: str, lines: tuple[int, int]) -> None:
+    (cue,) = build_cues([unmarked(0, 6, text, language="zh")])
+    assert tuple(len(line) for line in cue.text.split("\n")) == lines
+
+
 def width_in_latin_characters(line: str) -> float:
     return sum(42 / 18 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
 

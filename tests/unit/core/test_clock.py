@@ -11,7 +11,9 @@ def test_processes_of_one_boot_share_clock_and_boot_id() -> None:
     """Leases rest on this."""
     code = "from longtake.core.clock import SystemClock as C; print(C().monotonic_s(), C().boot_id)"
     before = SystemClock().monotonic_s()
-    said, boot_id = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    said, boot_id = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert before <= float(said) <= SystemClock().monotonic_s()
     assert boot_id == SystemClock().boot_id
 

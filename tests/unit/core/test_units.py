@@ -6,7 +6,8 @@ from longtake.core.units import format_bytes, format_duration, samples_of, secon
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (-3, "0:00"), (59.6, "1:00"), (65, "1:05"), (3600, "1:00:00"), (3725.4, "1:02:05")]
+    ("seconds", "text"),
+    [(0, "0:00"), (-3, "0:00"), (59.6, "1:00"), (65, "1:05"), (3600, "1:00:00"), (3725.4, "1:02:05")],
 )
 def test_durations_are_written_as_people_do(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

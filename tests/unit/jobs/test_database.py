@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.jobs import planned, spec
 
 from longtake.core.errors import ConflictError, DiskFullError, WorkerError
 from longtake.jobs.database import Database, migrations, queries
-from tests.support.jobs import planned, spec
 
 SOURCES = Path(__file__).parents[3] / "src" / "longtake" / "jobs"
 # These read whole small tables on purpose.
@@ -40,9 +40,13 @@ def test_what_is_committed_is_durable_and_foreign_keys_hold(db: Database, tmp_pa
 
 
 def test_a_failed_transaction_leaves_nothing(db: Database) -> None:
-    with pytest.raises(RuntimeError), db.write():
-        db.execute("learn_pace", engine="e", language="en", units=1.0, seconds=1.0)
-        raise RuntimeError
+    def write_and_stumble() -> None:
+        with db.write():
+            db.execute("learn_pace", engine="e", language="en", units=1.0, seconds=1.0)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_stumble()
     assert db.rows("paces", engine="e") == []
     with db.write():  # and the connection is free for the next
         db.execute("learn_pace", engine="e", language="en", units=1.0, seconds=1.0)
@@ -79,11 +83,13 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_as_such(db: Database) -> None:
     db._connection().execute("PRAGMA max_page_count = 40")
+
+    def fill() -> None:
+        for number in range(10_000):
+            db.execute("learn_pace", engine="e" * 50, language=str(number), units=1.0, seconds=1.0)
+
     with pytest.raises(DiskFullError, match="nothing was lost"):
-        for _ in range(100):
-            with db.write():
-                for number in range(100):
-                    db.execute("learn_pace", engine="e" * 50, language=f"{number}{_}", units=1.0, seconds=1.0)
+        fill()
 
 
 def test_another_process_sees_a_commit(db: Database, tmp_path: Path) -> None:

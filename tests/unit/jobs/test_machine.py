@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.support.clock import HandClock
+from tests.support.jobs import planned, spec, spoken
 
 from longtake.core.errors import ConflictError, InvariantError, LeaseLostError
 from longtake.jobs.database import Database
@@ -16,8 +20,6 @@ from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.records import Claim
 from longtake.jobs.states import OWNED, State
 from longtake.jobs.store import JobStore
-from tests.support.clock import HandClock
-from tests.support.jobs import planned, spec, spoken
 
 WORKERS = ("w1", "w2")
 PASSAGES = 3
@@ -94,10 +96,8 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     def ask(self, data: st.DataObject, wish: str) -> None:
         job_id = data.draw(st.sampled_from(self.jobs))
-        try:
+        with suppress(ConflictError):
             getattr(self.store, wish)(job_id)
-        except ConflictError:
-            pass
 
     @rule(name=st.sampled_from(WORKERS), crashed=st.booleans())
     def bury(self, name: str, crashed: bool) -> None:

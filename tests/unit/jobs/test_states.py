@@ -7,7 +7,7 @@ from longtake.jobs.states import ENDED, OWNED, TRANSITIONS, State, Verb, allowed
 
 
 def test_every_state_can_be_reached_and_every_verb_is_used() -> None:
-    assert {after for after in TRANSITIONS.values()} == set(State)
+    assert set(TRANSITIONS.values()) == set(State)
     assert {verb for _, verb in TRANSITIONS} == set(Verb)
 
 
@@ -48,7 +48,7 @@ def test_asking_twice_is_asking_once(verb: Verb) -> None:
 
 
 def test_the_refusal_says_what_is_possible() -> None:
-    with pytest.raises(ConflictError, match="failed cannot pause. It can: resume") as caught:
+    with pytest.raises(ConflictError, match=r"failed cannot pause\. It can: resume") as caught:
         next_state(State.FAILED, Verb.PAUSE)
     assert caught.value.code == "job_is_failed"
     with pytest.raises(ConflictError, match="it has ended"):

@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.support.clock import HandClock
+from tests.support.jobs import planned, spec, spoken
 
 from longtake.core.errors import ConflictError, InputError, NotFoundError, QueueFullError
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.records import Kind
 from longtake.jobs.states import State
 from longtake.jobs.store import MAX_CRASHES, JobStore
-from tests.support.clock import HandClock
-from tests.support.jobs import planned, spec, spoken
 
 MakeDesk = Callable[..., WorkerDesk]
 
@@ -44,7 +44,7 @@ def test_the_queue_is_bounded_in_jobs(store: JobStore) -> None:
     first, _ = store.submit(spec(), "x", planned(1))
     for _ in range(4):
         store.submit(spec(), "x", planned(1))
-    with pytest.raises(QueueFullError, match="holds 5 jobs.*--max-queued-jobs") as caught:
+    with pytest.raises(QueueFullError, match=r"holds 5 jobs.*--max-queued-jobs") as caught:
         store.submit(spec(), "x", planned(1))
     assert caught.value.retry_after_s
     assert store.submit(spec(), "one", planned(1), kind=Kind.PROBE)[1]  # health may always ask

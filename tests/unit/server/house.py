@@ -183,7 +183,8 @@ class ScriptedWorker:
 @contextmanager
 def serving(house: House) -> Iterator[str]:
     """A real socket: only there do streams break and clients leave as they do in life."""
-    listener = socket.socket()
+    # The protocol by name: asyncio sets TCP_NODELAY only where it reads it, and without it every answer takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(house.app, log_level="critical", ws="none", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)

@@ -5,7 +5,7 @@ import json
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -125,6 +125,11 @@ def test_failure_before_the_first_sound_is_an_error(house: House, worker: Script
     wait_until(lambda: is_clean(house))
 
 
+def drain(chunks: Iterator[bytes], received: bytearray) -> None:
+    for chunk in chunks:
+        received += chunk
+
+
 def test_failure_after_it_breaks_the_body(house: House, worker: ScriptedWorker, url: str) -> None:
     received = bytearray()
     with (
@@ -136,7 +141,7 @@ def test_failure_after_it_breaks_the_body(house: House, worker: ScriptedWorker, 
         received += next(chunks)
         go_on.set()
         with pytest.raises(httpx.RemoteProtocolError):
-            received.extend(byte for chunk in chunks for byte in chunk)
+            drain(chunks, received)
 
     assert received == sound_up_to(2)
     wait_until(lambda: is_clean(house))

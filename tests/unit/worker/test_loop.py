@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.engine import SAMPLES, NumberEngine
+from tests.support.jobs import planned, spec
 
 from longtake.config import WorkerSettings
 from longtake.core.clock import SystemClock
@@ -21,8 +23,6 @@ from longtake.jobs.records import Job, Kind
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.worker.loop import WorkerLoop
-from tests.support.engine import SAMPLES, NumberEngine
-from tests.support.jobs import planned, spec
 
 SILENCE_S = 0.5
 
@@ -42,9 +42,11 @@ class Bench:
         assert isinstance(kind, Kind)
         return self.store.submit(spec(**options), "x", planned(passages, silence_s=SILENCE_S), kind=kind)[0]
 
-    def work(self, engine: NumberEngine, *, name: str = "w1", budget_bytes: int = 1000, **settings: float) -> WorkerLoop:
+    def work(
+        self, engine: NumberEngine, *, name: str = "w1", budget_bytes: int = 1000, **settings: float
+    ) -> WorkerLoop:
         desk = WorkerDesk(self.db, name, "espeak", 1)
-        worker = WorkerSettings(**{"poll_s": 0.005} | settings)  # type: ignore[arg-type]
+        worker = WorkerSettings(**{"poll_s": 0.005} | settings)
         loop = WorkerLoop(engine, desk, self.folder, worker, SystemClock(), budget_bytes=budget_bytes)
 
         def run() -> None:
@@ -327,3 +329,27 @@ def test_a_frozen_worker_that_wakes_up_harms_nothing(bench: Bench) -> None:
     assert np.array_equal(bench.audio(job), audio)
     assert passages_in(audio) == list(range(30))
     assert bench.store.job(job.id).token == 2
+
+
+def test_encoding_is_progress(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is spoken and a long file is still being encoded: the supervisor must see that it moves."""
+    from longtake.worker.recorder import Recorder
+
+    encode: Callable[..., bool] = Recorder._assemble
+
+    def slow(self: Recorder, assembly: object, cursor: int) -> bool:
+        time.sleep(0.02)
+        return encode(self, assembly, cursor)
+
+    monkeypatch.setattr(Recorder, "_assemble", slow)
+    job = bench.submit(50)
+    engine = NumberEngine()
+    loop = bench.work(engine)
+    while len(engine.spoken) < 50:
+        time.sleep(0.005)
+    seen = set()
+    while bench.store.job(job.id).state is State.RUNNING:
+        seen.add(loop.steps)
+        time.sleep(0.005)
+    assert len(seen) > 20
+    assert loop.steps >= max(seen), "steps never go back"

@@ -1,0 +1,118 @@
+"""Every word that the page shows, in both languages. Knows no page.
+
+The messages of the server (findings, errors, reasons) are shown as the server wrote them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+LANGUAGES: Final = ("en", "zh")
+
+
+class Phrase(NamedTuple):
+    """One thing to say, in each language; `{names}` are filled in by `say`."""
+
+    en: str
+    zh: str
+
+
+TEXT: Final[dict[str, Phrase]] = {
+    # the head of the page
+    "tagline": Phrase(
+        "Scripts of any length, spoken by several voices. It finishes what it starts.",
+        "任意长度的脚本，多种声音朗读，开始了就一定完成。",
+    ),
+    "other_language": Phrase("中文", "English"),
+    "engine_unready": Phrase("{engine} cannot speak right now.", "{engine} 现在无法朗读。"),
+    "unreachable": Phrase(
+        "The server does not answer. Jobs that were accepted are safe; this page goes on by itself.",
+        "服务器没有响应。已接受的任务不会丢失，本页会自动恢复。",
+    ),
+    "strange_answer": Phrase(
+        "The server answered something that this page does not understand (HTTP {status}).",
+        "服务器返回了本页无法理解的内容（HTTP {status}）。",
+    ),
+    "wrong_id": Phrase("This is not the id of a job.", "这不是有效的任务编号。"),
+    "sign_in": Phrase(
+        "Any user name; the password is the server's API key.", "用户名随意填写，密码是服务器的 API 密钥。"
+    ),
+    # the script
+    "script": Phrase("Script", "脚本"),
+    "script_hint": Phrase(
+        "Speaker 1: Paste your script here, or drop a file.\nSpeaker 2: One line per turn, a name and a colon first.",
+        "说话人 1：把脚本粘贴到这里，或拖入文件。\n说话人 2：每个话轮一行，名字和冒号在前。",
+    ),
+    "upload": Phrase("Open a file (.txt, .md, .json)", "打开文件（.txt、.md、.json）"),
+    "example_en": Phrase("English example", "英文示例"),
+    "example_zh": Phrase("Chinese and English", "中英双语示例"),
+    "not_text": Phrase(
+        "This file is neither UTF-8 nor GB18030 text. Save it as UTF-8 and try again.",
+        "这个文件既不是 UTF-8 也不是 GB18030 文本。请另存为 UTF-8 后重试。",
+    ),
+    # what became of it
+    "nothing_yet": Phrase("Length and speakers appear here as you write.", "输入脚本后，这里显示时长和说话人。"),
+    "estimate": Phrase("about {length}", "约 {length}"),
+    "counts": Phrase("{turns} turns · {characters} characters", "{turns} 个话轮 · {characters} 个字符"),
+    "speakers": Phrase("Speakers", "说话人"),
+    "speaker": Phrase("{label} · {turns} turns · {share}%", "{label} · {turns} 个话轮 · {share}%"),
+    "more_speakers": Phrase(
+        "{count} more speakers keep the voices that the server chose.", "其余 {count} 位说话人使用服务器选定的声音。"
+    ),
+    "voice_hint": Phrase("Choose a voice, or type the id of one.", "选择一个声音，或输入声音编号。"),
+    "looks_good": Phrase("Ready to be spoken.", "可以开始朗读。"),
+    "error": Phrase("Error", "错误"),
+    "warning": Phrase("Note", "提示"),
+    "place": Phrase("line {line}, column {column}", "第 {line} 行第 {column} 列"),
+    "more_findings": Phrase("and {count} more", "另有 {count} 条"),
+    # how it is to be spoken
+    "model": Phrase("Engine", "引擎"),
+    "format": Phrase("Format", "格式"),
+    "loudness": Phrase("Loudness", "响度"),
+    "loudness_off": Phrase("As spoken", "不调整"),
+    "loudness_podcast": Phrase("Podcast", "播客"),
+    "loudness_audiobook": Phrase("Audiobook", "有声书"),
+    "speed": Phrase("Speed", "语速"),
+    "start": Phrase("Start", "开始"),
+    # the job
+    "state_queued": Phrase("waiting", "排队中"),
+    "state_running": Phrase("speaking", "朗读中"),
+    "state_pausing": Phrase("pausing", "正在暂停"),
+    "state_paused": Phrase("paused", "已暂停"),
+    "state_cancelling": Phrase("cancelling", "正在取消"),
+    "state_cancelled": Phrase("cancelled", "已取消"),
+    "state_done": Phrase("done", "完成"),
+    "state_failed": Phrase("failed", "失败"),
+    "next_in_line": Phrase("next in line", "下一个就是它"),
+    "in_line": Phrase("{count} jobs before it", "前面还有 {count} 个任务"),
+    "of": Phrase("{done} of {total}", "{done} / {total}"),
+    "left": Phrase("{time} left", "剩余 {time}"),
+    "kept": Phrase("{done} of {total} spoken and kept", "已朗读并保存 {done} / {total}"),
+    "spoken_in": Phrase("spoken in {time}", "用时 {time}"),
+    "progress": Phrase("Progress", "进度"),
+    "pause": Phrase("Pause", "暂停"),
+    "resume": Phrase("Go on", "继续"),
+    "cancel": Phrase("Cancel", "取消任务"),
+    "cancel_sure": Phrase(
+        "Cancel this job? It cannot be resumed afterwards.", "确定取消这个任务吗？取消后无法继续。"
+    ),
+    "listen_live": Phrase("Listen while it is being spoken", "边生成边听"),
+    "listen": Phrase("Listen", "收听"),
+    "listen_part": Phrase("Listen to what was spoken", "收听已朗读的部分"),
+    "no_player": Phrase("Browsers cannot play raw PCM; download it below.", "浏览器无法播放原始 PCM，请在下面下载。"),
+    "download_audio": Phrase("Download {format}", "下载 {format}"),
+    "download_subtitles": Phrase("Subtitles {format}", "字幕 {format}"),
+    "recent": Phrase("Recent jobs", "最近的任务"),
+    "no_jobs": Phrase("Nothing has been spoken yet.", "还没有任务。"),
+}
+
+
+def say(language: str, key: str, **values: object) -> str:
+    """The phrase in the language; English for languages that the page does not speak."""
+    phrase = TEXT[key]
+    return (phrase.zh if language == "zh" else phrase.en).format(**values)
+
+
+def choose_language(wished: object) -> str:
+    """``zh-Hant-TW`` → ``zh``; what is not known → ``en``. Takes what a browser sends, whatever it is."""
+    return "zh" if isinstance(wished, str) and wished.lower().startswith("zh") else "en"
