@@ -10,5 +10,5 @@ from longtake.config import load_settings
 from longtake.wiring import open_host
 
 if __name__ == "__main__":
-    with open_host(load_settings(data=Path(sys.argv[1]), disk_floor_mib=0), workers=True):
+    with open_host(load_settings(data=Path(sys.argv[1]), disk_floor_mib=16), workers=True):
         time.sleep(120)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.scripts import dialogue
 
 from longtake.config import Settings, load_settings
 from longtake.core.errors import ConflictError
@@ -22,20 +23,19 @@ from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
 from longtake.supervise import WorkerProcess, WorkerState
 from longtake.wiring import Host, open_host
-from tests.support.scripts import dialogue
 
 LONG = dialogue(120)  # about 20 minutes, 360 passages
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(data=tmp_path / "data", disk_floor_mib=0, worker={"heartbeat_s": 0.2})
+    return load_settings(data=tmp_path / "data", disk_floor_mib=16, worker={"heartbeat_s": 0.2})
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """SHA-256 of the long script's audio, spoken in peace."""
-    quiet = load_settings(data=tmp_path_factory.mktemp("quiet"), disk_floor_mib=0)
+    quiet = load_settings(data=tmp_path_factory.mktemp("quiet"), disk_floor_mib=16)
     with open_host(quiet, workers=True) as host:
         job = wait(host, submit(host))
         yield digest(host, job)
@@ -57,7 +57,9 @@ def wait(host: Host, job: Job, until: Callable[[Job], bool] | None = None, timeo
 def digest(host: Host, job: Job) -> str:
     job = host.store.job(job.id)
     assert job.state is State.DONE, job.error
-    return hashlib.sha256(audio_path(host.folder, job).read_bytes()).hexdigest()
+    path = audio_path(host.folder, job)
+    assert path is not None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def worker_pid(host: Host) -> int:
@@ -150,7 +152,7 @@ def test_a_data_folder_has_one_host(settings: Settings) -> None:
 
 def test_a_frozen_worker_is_killed_for_want_of_progress(tmp_path: Path, uninterrupted: str) -> None:
     settings = load_settings(
-        data=tmp_path / "data", disk_floor_mib=0, worker={"heartbeat_s": 0.1, "stall_s": 1.0, "stop_timeout_s": 1.0}
+        data=tmp_path / "data", disk_floor_mib=16, worker={"heartbeat_s": 0.1, "stall_s": 1.0, "stop_timeout_s": 1.0}
     )
     with open_host(settings, workers=True) as host:
         job = submit(host)
@@ -165,7 +167,7 @@ def test_a_frozen_worker_is_killed_for_want_of_progress(tmp_path: Path, uninterr
 
 
 def test_a_worker_that_cannot_load_is_told_and_jobs_wait(tmp_path: Path) -> None:
-    settings = load_settings(data=tmp_path / "data", disk_floor_mib=0, engine={"model": "no-such-folder"})
+    settings = load_settings(data=tmp_path / "data", disk_floor_mib=16, engine={"model": "no-such-folder"})
     with open_host(settings, workers=True) as host:
         job = submit(host, "Hello.")
         deadline = time.monotonic() + 20
@@ -179,10 +181,11 @@ def test_a_worker_that_cannot_load_is_told_and_jobs_wait(tmp_path: Path) -> None
 
 
 def test_tidying_deletes_delivered_speech_and_resumes_what_a_full_disk_paused(settings: Settings) -> None:
+    from tests.support.clock import HandClock
+
     from longtake.jobs.desk import WorkerDesk
     from longtake.jobs.records import Kind
     from longtake.jobs.store import JobStore
-    from tests.support.clock import HandClock
 
     with open_host(settings, workers=False) as host:
         clock = HandClock()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 SUBJECTS = ("The keeper", "A careful reader", "My neighbour", "The old engine", "Nobody here", "The second witness")
 VERBS = ("remembers", "counted", "painted", "described", "forgot", "repaired")
-OBJECTS = ("the harbour", "seven letters", "a narrow staircase", "the winter of ninety-one", "every window", "that song")
+OBJECTS = (
+    "the harbour",
+    "seven letters",
+    "a narrow staircase",
+    "the winter of ninety-one",
+    "every window",
+    "that song",
+)
 
 
 def dialogue(turns: int, *, speakers: int = 2, sentences: int = 3) -> str:

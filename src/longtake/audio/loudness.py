@@ -83,7 +83,7 @@ class Leveller:
     One thread at a time.
 
     Measured on espeak's speech, two voices in turns of 1 to 9 s, both targets: the finished file is within 0.25 LU of
-    the target from 30 s on where the voices are up to 6 dB apart (0.5 LU at 10 dB), within 1 LU from 5 s on (1.4 LU).
+    the target from 30 s on where the voices are up to 6 dB apart (0.4 LU at 10 dB), within 1 LU from 5 s on (1.4 LU).
     """
 
     def __init__(self, loudness: Loudness) -> None:

@@ -60,9 +60,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _tried("ffmpeg", _ffmpeg, "Install longtake again: its audio library does not load.")
     yield _tried("data folder", partial(_data_folder, settings), "Name another folder with --data.")
     for engine in engine_names():
-        yield _tried(
-            f"speak {engine}", partial(_speak, engine), "See the message; try again after mending it."
-        )
+        yield _tried(f"speak {engine}", partial(_speak, engine), "See the message; try again after mending it.")
 
 
 def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:

@@ -63,7 +63,7 @@ def show(data: Path | None, job_id: str, as_json: bool) -> None:
         job = host.store.job(job_id)
         events = host.store.events(job_id)
         path = audio_path(host.folder, job)
-    details = _to_dict(job) | {"audio": str(path) if path.exists() else None}
+    details = _to_dict(job) | {"audio": str(path) if path else None}
     if as_json:
         story = [{"number": e.number, "at": e.at, "kind": e.kind, "data": dict(e.data)} for e in events]
         click.echo(json.dumps(details | {"events": story}, ensure_ascii=False, indent=2))

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     engines: tuple[str, ...] = Field(
         ("espeak",), min_length=1, description="Engines to serve; the first is the default."
     )
-    disk_floor_mib: int = Field(64, ge=0, description="Space that must stay free in the data folder, in MiB.")
+    disk_floor_mib: int = Field(64, ge=16, description="Space that must stay free in the data folder, in MiB.")
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
     engine: EngineSettings = EngineSettings()

@@ -15,11 +15,21 @@ from longtake.jobs.store import JobStore
 SUBTITLES = ("srt", "vtt")
 
 
-def audio_path(folder: DataFolder, job: Job) -> Path:
-    """The finished file, or the growing part of the latest claim; it may not exist yet."""
+def audio_path(folder: DataFolder, job: Job) -> Path | None:
+    """The file that holds the most of a job's audio right now: the finished one, or the newest part; None without any.
+
+    A fresh claim's part may not be there yet while its predecessor's is: up to a byte they are the same.
+    """
     if job.audio_file is not None:
-        return folder.job(job.id) / job.audio_file
-    return folder.part(job.id, job.token, parse_format(job.spec.response_format).suffix)
+        path = folder.job(job.id) / job.audio_file
+        return path if path.is_file() else None
+    suffix = parse_format(job.spec.response_format).suffix
+    for token in range(job.token, 0, -1):
+        # Between its renaming and the word of its worker a finished file is not in the store yet.
+        for path in (folder.part(job.id, token, suffix), folder.finished(job.id, token, suffix)):
+            if path.is_file():
+                return path
+    return None
 
 
 def timeline(store: JobStore, job_id: str) -> Iterator[SpokenPassage]:
@@ -36,8 +46,11 @@ def timeline(store: JobStore, job_id: str) -> Iterator[SpokenPassage]:
 def subtitles_of(store: JobStore, job: Job, kind: str) -> Iterator[str]:
     """The text of a subtitle file, piece by piece, of what is spoken so far.
 
+    Args:
+        kind: ``srt`` or ``vtt``.
+
     Raises:
-        InputError: ``kind`` is neither ``srt`` nor ``vtt``.
+        InputError: There is no such kind.
     """
     if kind not in SUBTITLES:
         raise InputError(

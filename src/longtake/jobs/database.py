@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -48,8 +48,17 @@ class Database:
     Safe to use from many threads and many processes; a transaction belongs to the thread that began it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, when_full: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            when_full: Called when the disk is full, to make room for the next try. This one fails all the same.
+
+        Raises:
+            ConflictError: A newer longtake wrote it.
+            WorkerError: It cannot be read, or is damaged.
+        """
         self._path = path
+        self._when_full = when_full
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
@@ -153,6 +162,7 @@ class Database:
         except sqlite3.OperationalError as error:
             text = str(error)
             if "full" in text:
+                self._when_full()
                 raise DiskFullError(
                     f"No room for the job store {self._path}: {text}. Free some space; nothing was lost."
                 ) from error

@@ -11,7 +11,7 @@ from longtake.core.errors import InvariantError, LeaseLostError
 from longtake.core.units import samples_of, seconds_of
 from longtake.jobs.changes import Changes
 from longtake.jobs.database import Database
-from longtake.jobs.records import Claim, SpokenPassage
+from longtake.jobs.records import Claim, Kind, SpokenPassage
 from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_row
 from longtake.jobs.states import State, Verb, next_state
 
@@ -190,7 +190,7 @@ class WorkerDesk:
             if row is None or row["holes"]:
                 raise InvariantError(f"{job_id} has passages that were never committed; it cannot be done.")
             after = self._changes.move(job_id, Verb.FINISH, audio_file=audio_file, audio_bytes=audio_bytes)
-            if after is State.DONE:
+            if after is State.DONE and claim.job.kind is not Kind.PROBE:
                 self._learn(claim)
             return after
 

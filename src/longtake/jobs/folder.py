@@ -1,11 +1,14 @@
 """The data folder: where things lie, who hosts it, how much room it has. Knows no row.
 
-jobs.db                      the job store
-host.lock                    held by the one process that runs workers on this folder
-jobs/<id>/passages/          committed passages, int16 PCM: 00012-3.pcm is passage 12, spoken under token 3
-jobs/<id>/part-3.mp3         the growing file of token 3
-jobs/<id>/audio-3.mp3        the finished file
-logs/
+=========================  ==================================================================================
+jobs.db                    the job store
+host.lock                  held by the one process that runs workers on this folder
+jobs/<id>/passages/        committed passages, int16 PCM: 000012-3.pcm is passage 12, spoken under token 3
+jobs/<id>/part-3.mp3       the growing file of token 3
+jobs/<id>/audio-3.mp3      the finished file
+logs/                      what the workers wrote
+reserve                    room kept for the job store, given back when another program fills the disk
+=========================  ==================================================================================
 """
 
 from __future__ import annotations
@@ -13,13 +16,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from longtake.core.errors import ConflictError, DiskFullError, InputError
 from longtake.core.units import format_bytes
 
-DISK_FLOOR_BYTES = 64 * 1024 * 1024
+DISK_FLOOR_BYTES = 64 << 20
+RESERVE_BYTES = 8 << 20
 
 
 class DataFolder:
@@ -61,6 +66,10 @@ class DataFolder:
         """The growing file of one claim. The token keeps a frozen worker that wakes up out of its successor's file."""
         return self.job(job_id) / f"part-{token}{suffix}"
 
+    def finished(self, job_id: str, token: int, suffix: str) -> Path:
+        """Where the part of a claim goes when it is finished; the row names it afterwards."""
+        return self.job(job_id) / f"audio-{token}{suffix}"
+
     def remove_job(self, job_id: str) -> None:
         """Delete a job's files; missing ones are fine."""
         shutil.rmtree(self.job(job_id), ignore_errors=True)
@@ -79,6 +88,22 @@ class DataFolder:
                 f"{what} needs {format_bytes(needed_bytes)} in {self.root}, and {format_bytes(self.floor_bytes)} must "
                 f"stay free, but only {format_bytes(free)} are. Free some space or name another folder with --data."
             )
+
+    def keep_reserve(self) -> None:
+        """Lay room aside, if there is enough: the store must be able to write that the disk is full."""
+        if self._reserve.exists() or self.free_bytes() < 2 * self.floor_bytes:
+            return
+        with suppress(OSError), self._reserve.open("wb") as file:
+            file.write(bytes(RESERVE_BYTES))
+
+    def release_reserve(self) -> None:
+        """The disk is full: give back what was laid aside."""
+        with suppress(OSError):
+            self._reserve.unlink()
+
+    @property
+    def _reserve(self) -> Path:
+        return self.root / "reserve"
 
     def lock(self) -> bool:
         """Become the host of this folder; False when another living process is. Dies with the process."""

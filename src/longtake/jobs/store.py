@@ -231,12 +231,14 @@ class JobStore:
             return [self._changes.job(job_id) for job_id in released]
 
     def release_all(self) -> list[Job]:
-        """The host has just started: whoever held a lease belongs to a host that is gone."""
+        """The host has just started: leases, and speech that somebody waited for, belong to a host that is gone."""
         released = []
         with self._db.write():
             for row in self._db.rows("leases"):
                 released.append(row["id"])
                 self._free(row["id"], None)
+            for row in self._db.rows("unfinished_transients"):
+                self._changes.move(row["id"], Verb.CANCEL, reason="whoever waited for it has gone")
             self._db.execute("forget_workers")
             return [self._changes.job(job_id) for job_id in released]
 

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse
 
 from longtake.audio.formats import parse_format
 from longtake.core.errors import NotFoundError
+from longtake.delivery import audio_path
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
 from longtake.server.backend import Context
@@ -20,7 +21,7 @@ from longtake.server.errors import INVALID, BrokenStreamError, Failure
 from longtake.server.incoming import JobId
 from longtake.server.jobs import PREFIX, find_job
 from longtake.server.speech import Delivery
-from longtake.server.tail import BLOCK_BYTES, Tail, audio_path
+from longtake.server.tail import BLOCK_BYTES, Tail
 
 _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
-from longtake.audio import Cue, SpokenPassage, build_cues, to_srt, to_vtt
-from longtake.core.units import samples_of, seconds_of
+from longtake.delivery import subtitles_of
 from longtake.jobs.store import JobStore
 from longtake.server.backend import Context
 from longtake.server.incoming import JobId
 from longtake.server.jobs import PREFIX, find_job
 
-_WRITERS: Final[dict[str, tuple[Callable[[Iterable[Cue]], Iterator[str]], str]]] = {
-    "srt": (to_srt, "application/x-subrip"),
-    "vtt": (to_vtt, "text/vtt"),
-}
+_MEDIA_TYPES: Final = {"srt": "application/x-subrip", "vtt": "text/vtt"}
 
 
 def routes(context: Context) -> APIRouter:
@@ -29,7 +24,7 @@ def routes(context: Context) -> APIRouter:
         text = await context.in_store(_subtitles, store, job_id, kind)
         disposition = f'inline; filename="longtake-{job_id}.{kind}"'
         return Response(
-            text, media_type=f"{_WRITERS[kind][1]}; charset=utf-8", headers={"Content-Disposition": disposition}
+            text, media_type=f"{_MEDIA_TYPES[kind]}; charset=utf-8", headers={"Content-Disposition": disposition}
         )
 
     @router.get("/{job_id}/subtitles.srt", response_class=PlainTextResponse)
@@ -57,17 +52,4 @@ def _script(store: JobStore, job_id: str) -> str:
 
 
 def _subtitles(store: JobStore, job_id: str, kind: str) -> str:
-    job = find_job(store, job_id)
-    write, _ = _WRITERS[kind]
-    return "".join(write(build_cues(_spoken(store, job_id), job.spec.labels)))
-
-
-def _spoken(store: JobStore, job_id: str) -> Iterator[SpokenPassage]:
-    """Passages with their place in the file, as the join puts them there; up to the first that is not spoken yet."""
-    at = 0
-    for passage, spoken in store.passages(job_id):
-        if spoken is None:
-            return
-        at += samples_of(passage.silence_before_s)
-        yield SpokenPassage(seconds_of(at), seconds_of(spoken.samples), spoken.marks, passage.lines)
-        at += spoken.samples
+    return "".join(subtitles_of(store, find_job(store, job_id), kind))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from longtake.audio.formats import parse_format
 from longtake.core.errors import InvariantError, NotFoundError
+from longtake.delivery import audio_path
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
@@ -19,23 +19,6 @@ from longtake.server.errors import BrokenStreamError
 from longtake.server.hop import Hop
 
 BLOCK_BYTES = 1 << 17
-
-
-def audio_path(folder: DataFolder, job: Job) -> Path | None:
-    """The file that holds the most of a job's audio right now: the finished one, or the newest part; None without any.
-
-    A fresh claim's part may not be there yet while its predecessor's is: up to a byte they are the same.
-    """
-    if job.audio_file is not None:
-        path = folder.job(job.id) / job.audio_file
-        return path if path.is_file() else None
-    suffix = parse_format(job.spec.response_format).suffix
-    for token in range(job.token, 0, -1):
-        # Between its renaming and the word of its worker a finished file is not in the store yet.
-        for path in (folder.part(job.id, token, suffix), folder.job(job.id) / f"audio-{token}{suffix}"):
-            if path.is_file():
-                return path
-    return None
 
 
 @dataclass(frozen=True, slots=True)

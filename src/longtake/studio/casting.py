@@ -13,7 +13,7 @@ Choice = tuple[str, str]
 def offer_voices(voices: Sequence[VoiceView], chosen: str | None, languages: Sequence[str]) -> list[Choice]:
     """The voices of the chosen one's language first, then those of the script's other languages.
 
-    Within a language the engine's own order stays: it puts the best first. An id that is not listed is offered as it is.
+    Within a language the engine's own order stays: the best first. An unlisted id is offered as it is.
 
     Args:
         languages: Of the script, the most spoken first.

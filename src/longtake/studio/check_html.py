@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from longtake.core.units import format_duration
 from longtake.studio.escape import safe
-from longtake.studio.text import say
+from longtake.studio.text import say, say_count
 from longtake.wire.check import CheckedSpeaker, CheckView, FindingView
 
 MAX_FINDINGS = 30
@@ -14,7 +14,7 @@ def summary_html(language: str, check: CheckView | None) -> str:
     """How long it will be, and of what it is made."""
     if check is None:
         return f'<p class="lt-quiet">{safe(say(language, "nothing_yet"))}</p>'
-    counts = say(language, "counts", turns=f"{check.turns:,}", characters=f"{check.characters:,}")
+    counts = f"{say_count(language, 'turns', check.turns)} · {say_count(language, 'characters', check.characters)}"
     length = ""
     if check.estimate is not None and check.turns:
         told = say(language, "estimate", length=format_duration(check.estimate.seconds))
@@ -49,7 +49,7 @@ def _finding(language: str, finding: FindingView) -> str:
 def speaker_label(language: str, speaker: CheckedSpeaker, characters: int) -> str:
     """The label of the speaker's drop-down. Not HTML: Gradio shows labels as text."""
     share = round(100 * speaker.characters / characters) if characters else 0
-    return say(language, "speaker", label=speaker.label, turns=speaker.turns, share=share)
+    return f"{speaker.label} · {say_count(language, 'turns', speaker.turns)} · {share}%"
 
 
 def complaint_html(message: str) -> str:

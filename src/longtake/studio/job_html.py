@@ -7,12 +7,13 @@ from typing import Final
 
 from longtake.core.units import format_bytes, format_duration
 from longtake.studio.escape import safe
-from longtake.studio.text import say
+from longtake.studio.text import say, say_count
 from longtake.wire.health import Readiness
 from longtake.wire.jobs import JobView
 
 ENDED: Final = frozenset({"done", "failed", "cancelled"})
 _BULLET = " · "
+_MEASURABLE_S = 5  # the API tells whole seconds: over a shorter time a speed would be a guess
 
 
 def job_html(language: str, job: JobView) -> str:
@@ -67,7 +68,7 @@ def _of(language: str, key: str, done: str, total: str) -> str:
 def _place(language: str, job: JobView) -> str:
     if not job.place_in_queue:
         return say(language, "next_in_line")
-    return say(language, "in_line", count=job.place_in_queue)
+    return say_count(language, "in_line", job.place_in_queue)
 
 
 def _pace(language: str, job: JobView) -> list[str]:
@@ -82,8 +83,9 @@ def _pace(language: str, job: JobView) -> list[str]:
 def _took(language: str, job: JobView) -> list[str]:
     if job.started_at is None or job.ended_at is None:
         return []
-    took_s = max(job.ended_at - job.started_at, 1)  # the API tells whole seconds
-    return [say(language, "spoken_in", time=format_duration(took_s)), *_times(job.progress.audio_seconds, took_s)]
+    took_s = max(job.ended_at - job.started_at, 1)
+    times = _times(job.progress.audio_seconds, took_s) if took_s >= _MEASURABLE_S else []
+    return [say(language, "spoken_in", time=format_duration(took_s)), *times]
 
 
 def _times(audio_s: float, clock_s: float) -> list[str]:
@@ -122,11 +124,13 @@ def player_html(language: str, job: JobView, base: str) -> str:
     if job.response_format == "pcm":
         player = f'<p class="lt-quiet">{safe(say(language, "no_player"))}</p>'
     else:
+        # The phase in the address keeps the browser from taking the stream it knows for the finished file.
         # A growing file is asked for only when somebody listens: it holds a connection until the job is done.
         preload = "metadata" if phase == "done" else "none"
         player = (
-            f'<p class="lt-listen" id="lt-listen">{told}</p><audio controls class="lt-audio" aria-labelledby="lt-listen" '
-            f'data-job="{safe(job.id)}" preload="{preload}" src="{at}/audio"></audio>'
+            f'<p class="lt-listen" id="lt-listen">{told}</p>'
+            f'<audio controls class="lt-audio" aria-labelledby="lt-listen" data-job="{safe(job.id)}" '
+            f'preload="{preload}" src="{at}/audio?{phase}"></audio>'
         )
     if phase == "live":
         return player

@@ -43,9 +43,9 @@ TEXT: Final[dict[str, Phrase]] = {
         "Speaker 1: Paste your script here, or drop a file.\nSpeaker 2: One line per turn, a name and a colon first.",
         "说话人 1：把脚本粘贴到这里，或拖入文件。\n说话人 2：每个话轮一行，名字和冒号在前。",
     ),
-    "upload": Phrase("Open a file (.txt, .md, .json)", "打开文件（.txt、.md、.json）"),
+    "upload": Phrase("Open a file", "打开文件"),
     "example_en": Phrase("English example", "英文示例"),
-    "example_zh": Phrase("Chinese and English", "中英双语示例"),
+    "example_zh": Phrase("Chinese + English", "中英示例"),
     "not_text": Phrase(
         "This file is neither UTF-8 nor GB18030 text. Save it as UTF-8 and try again.",
         "这个文件既不是 UTF-8 也不是 GB18030 文本。请另存为 UTF-8 后重试。",
@@ -53,13 +53,17 @@ TEXT: Final[dict[str, Phrase]] = {
     # what became of it
     "nothing_yet": Phrase("Length and speakers appear here as you write.", "输入脚本后，这里显示时长和说话人。"),
     "estimate": Phrase("about {length}", "约 {length}"),
-    "counts": Phrase("{turns} turns · {characters} characters", "{turns} 个话轮 · {characters} 个字符"),
+    "turns": Phrase("{count} turns", "{count} 个话轮"),
+    "turns_one": Phrase("{count} turn", "{count} 个话轮"),
+    "characters": Phrase("{count} characters", "{count} 个字符"),
+    "characters_one": Phrase("{count} character", "{count} 个字符"),
     "speakers": Phrase("Speakers", "说话人"),
-    "speaker": Phrase("{label} · {turns} turns · {share}%", "{label} · {turns} 个话轮 · {share}%"),
+    "more_speakers_one": Phrase("1 more speaker keeps the server's choice.", "另有 1 位说话人使用服务器选定的声音。"),
     "more_speakers": Phrase(
-        "{count} more speakers keep the voices that the server chose.", "其余 {count} 位说话人使用服务器选定的声音。"
+        "{count} more speakers keep the server's choice.", "另有 {count} 位说话人使用服务器选定的声音。"
     ),
     "voice_hint": Phrase("Choose a voice, or type the id of one.", "选择一个声音，或输入声音编号。"),
+    "server_chooses": Phrase("Let the server choose", "由服务器选择"),
     "looks_good": Phrase("Ready to be spoken.", "可以开始朗读。"),
     "error": Phrase("Error", "错误"),
     "warning": Phrase("Note", "提示"),
@@ -84,6 +88,7 @@ TEXT: Final[dict[str, Phrase]] = {
     "state_done": Phrase("done", "完成"),
     "state_failed": Phrase("failed", "失败"),
     "next_in_line": Phrase("next in line", "下一个就是它"),
+    "in_line_one": Phrase("1 job before it", "前面还有 1 个任务"),
     "in_line": Phrase("{count} jobs before it", "前面还有 {count} 个任务"),
     "of": Phrase("{done} of {total}", "{done} / {total}"),
     "left": Phrase("{time} left", "剩余 {time}"),
@@ -93,9 +98,7 @@ TEXT: Final[dict[str, Phrase]] = {
     "pause": Phrase("Pause", "暂停"),
     "resume": Phrase("Go on", "继续"),
     "cancel": Phrase("Cancel", "取消任务"),
-    "cancel_sure": Phrase(
-        "Cancel this job? It cannot be resumed afterwards.", "确定取消这个任务吗？取消后无法继续。"
-    ),
+    "cancel_sure": Phrase("Cancel this job? It cannot be resumed afterwards.", "确定取消这个任务吗？取消后无法继续。"),
     "listen_live": Phrase("Listen while it is being spoken", "边生成边听"),
     "listen": Phrase("Listen", "收听"),
     "listen_part": Phrase("Listen to what was spoken", "收听已朗读的部分"),
@@ -111,6 +114,11 @@ def say(language: str, key: str, **values: object) -> str:
     """The phrase in the language; English for languages that the page does not speak."""
     phrase = TEXT[key]
     return (phrase.zh if language == "zh" else phrase.en).format(**values)
+
+
+def say_count(language: str, key: str, count: int) -> str:
+    """The phrase for a number of things; English has another one for a single thing."""
+    return say(language, f"{key}_one" if count == 1 else key, count=f"{count:,}")
 
 
 def choose_language(wished: object) -> str:

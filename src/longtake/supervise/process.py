@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 LOG_LIMIT_BYTES = 10 << 20
 _TAIL_BYTES = 4096
@@ -27,11 +27,14 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                text=True,
-                encoding="utf-8",
                 start_new_session=True,  # a Ctrl-C in the terminal is the parent's to answer
             )
-        self.send(first_line)
+        stdin = self._popen.stdin
+        assert stdin is not None  # noqa: S101  (it is a pipe)
+        with suppress(OSError):
+            stdin.write(first_line.encode())
+            stdin.flush()
+        os.set_blocking(stdin.fileno(), False)
 
     @property
     def pid(self) -> int:
@@ -42,13 +45,14 @@ class WorkerProcess:
         return self._popen.poll()
 
     def send(self, line: str) -> None:
-        """A process that has just died is not an error here: the next look finds it out."""
-        stream: IO[str] | None = self._popen.stdin
-        if stream is None or stream.closed:
-            return
-        with suppress(OSError):
-            stream.write(line)
-            stream.flush()
+        """Never blocks: a frozen process does not read, and then its pipe is full of orders to wake anyway.
+
+        A process that has just died is not an error here: the next look finds it out.
+        """
+        stream = self._popen.stdin
+        if stream is not None and not stream.closed:
+            with suppress(OSError):
+                os.write(stream.fileno(), line.encode())
 
     def kill(self) -> None:
         self._popen.kill()

@@ -45,6 +45,7 @@ class Progress:
     is_ready: bool
     steps: int
     active: int
+    beat_s: float  # monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Patience:
 
     start_s: float
     stall_s: float
+    silence_s: float
     stop_s: float
 
 
@@ -67,7 +69,7 @@ class _Slot:
         self.due_s = float("-inf")
         self.spawned_s = 0.0
         self.moved_s = 0.0  # when steps last changed, or there was nothing to do
-        self.progress = Progress(False, 0, 0)
+        self.progress = Progress(False, 0, 0, 0.0)
         self.killed_for: str | None = None
         self.reason: str | None = None
         self.restarts = 0
@@ -188,7 +190,7 @@ class Supervisor:
         self._spawned += 1
         slot.worker_id = f"{slot.engine}-{self._spawned}-{self._clock.boot_id[:8]}-{round(now_s * 1000)}"
         slot.killed_for = None
-        slot.progress = Progress(False, 0, 0)
+        slot.progress = Progress(False, 0, 0, now_s)
         slot.spawned_s = slot.moved_s = now_s
         slot.process = self._spawn(slot.engine, slot.worker_id)
 
@@ -221,7 +223,7 @@ class Supervisor:
             slot.due_s = now_s + wait_s
 
     def _judge(self, slot: _Slot, progress: Progress | None, now_s: float) -> None:
-        """Alive is not enough: with work in hand the step count must grow."""
+        """Alive is not enough: with work in hand the step count must grow, and without it the heart must beat."""
         process = slot.process
         assert process is not None  # noqa: S101
         if progress is not None:
@@ -230,13 +232,18 @@ class Supervisor:
             slot.progress = progress
             if progress.is_ready and progress.steps:
                 slot.reason = None  # it works again: how its predecessor died is history
-        if not slot.progress.is_ready and now_s - slot.spawned_s > self._patience.start_s:
-            slot.killed_for = f"it had not loaded its engine after {self._patience.start_s:.0f} s"
-        elif slot.progress.is_ready and now_s - slot.moved_s > self._patience.stall_s:
-            slot.killed_for = (
-                f"it made no step for {self._patience.stall_s:.0f} s with {slot.progress.active} jobs in hand"
-            )
-        else:
-            return
-        log.error("worker %s is killed: %s", slot.worker_id, slot.killed_for)
-        process.kill()
+        slot.killed_for = self._fault(slot, now_s)
+        if slot.killed_for is not None:
+            log.error("worker %s is killed: %s", slot.worker_id, slot.killed_for)
+            process.kill()
+
+    def _fault(self, slot: _Slot, now_s: float) -> str | None:
+        patience, progress = self._patience, slot.progress
+        if not progress.is_ready:
+            is_late = now_s - slot.spawned_s > patience.start_s
+            return f"it had not loaded its engine after {patience.start_s:.0f} s" if is_late else None
+        if now_s - slot.moved_s > patience.stall_s:
+            return f"it made no step for {patience.stall_s:.0f} s with {progress.active} jobs in hand"
+        if now_s - progress.beat_s > patience.silence_s:
+            return f"its heart did not beat for {patience.silence_s:.0f} s"
+        return None

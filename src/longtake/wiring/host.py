@@ -25,6 +25,7 @@ from longtake.worker.orders import Assignment
 log = logging.getLogger(__name__)
 
 TIDY_S = 5.0
+SILENT_BEATS = 6  # so many beats missed, one after the other, and a worker is taken for frozen
 TRANSIENT_KEEP_S = 60.0
 
 
@@ -41,7 +42,7 @@ class Host:
         self.clock = clock or SystemClock()
         limits = settings.limits
         self.folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
-        self.db = Database(self.folder.database)
+        self.db = Database(self.folder.database, when_full=self.folder.release_reserve)
         queue = QueueLimits(limits.max_queued_jobs, limits.max_queued_hours * 3600)
         self.store = JobStore(self.db, clock=self.clock, limits=queue)
         self.intake = Intake(
@@ -71,6 +72,7 @@ class Host:
             ConflictError: Another process is the host.
         """
         self.folder.require_lock()
+        self.folder.keep_reserve()
         for job in self.store.release_all():
             log.info("job %s was interrupted and goes on", job.id)
         worker = self.settings.worker
@@ -80,7 +82,12 @@ class Host:
             spawn=self._spawn,
             progress=self._progress,
             died=self._free_jobs_of,
-            patience=Patience(worker.start_timeout_s, worker.stall_s, worker.stop_timeout_s),
+            patience=Patience(
+                start_s=worker.start_timeout_s,
+                stall_s=worker.stall_s,
+                silence_s=SILENT_BEATS * worker.heartbeat_s,
+                stop_s=worker.stop_timeout_s,
+            ),
             clock=self.clock,
         )
         self._supervisor.start()
@@ -122,11 +129,17 @@ class Host:
         return WorkerProcess("longtake.worker.main", assignment.to_line(), self.folder.logs / f"worker-{engine}.log")
 
     def _progress(self) -> dict[str, Progress]:
-        return {row.id: Progress(row.state == "ready", row.steps, row.active) for row in self.store.workers()}
+        return {
+            row.id: Progress(row.state == "ready", row.steps, row.active, row.beat_monotonic_s)
+            for row in self.store.workers()
+        }
 
     def _free_jobs_of(self, worker_id: str, crashed: str | None) -> None:
-        for job in self.store.release_worker(worker_id, crashed=crashed):
-            log.info("job %s is %s after its worker ended", job.id, job.state)
+        try:
+            for job in self.store.release_worker(worker_id, crashed=crashed):
+                log.info("job %s is %s after its worker ended", job.id, job.state)
+        except LongtakeError as error:  # as on a full disk; whoever claims next finds the leases lapsed
+            log.warning("the jobs of %s are free when their leases end: %s", worker_id, error)
 
     def _tidy_often(self) -> None:
         while not self._is_closing:
@@ -138,6 +151,7 @@ class Host:
 
     def tidy(self) -> None:
         """What nobody asks for: delete delivered speech, resume what a full disk paused."""
+        self.folder.keep_reserve()
         for job_id in self.store.stale_transients(TRANSIENT_KEEP_S):
             self.store.forget(job_id)
             self.folder.remove_job(job_id)

@@ -34,7 +34,7 @@ def main() -> int:
     )
     settings = assignment.settings
     folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
-    db = Database(folder.database)
+    db = Database(folder.database, when_full=folder.release_reserve)
     clock = SystemClock()
     desk = WorkerDesk(
         db, assignment.worker_id, assignment.engine, os.getpid(), only_job=assignment.only_job, clock=clock

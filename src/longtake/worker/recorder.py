@@ -21,7 +21,16 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from longtake.audio import Assembly, Pcm, commit_file, has_sha256, parse_format, parse_loudness, read_passage, write_passage
+from longtake.audio import (
+    Assembly,
+    Pcm,
+    commit_file,
+    has_sha256,
+    parse_format,
+    parse_loudness,
+    read_passage,
+    write_passage,
+)
 from longtake.core.errors import LeaseLostError, LongtakeError, WorkerError
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
@@ -126,7 +135,7 @@ class Recorder:
             assembly.abort(
                 keep=True
             )  # no effect on a finished one; otherwise what was encoded stays for those who listen
-        final = self._folder.job(claim.job.id) / f"audio-{claim.token}{audio_format.suffix}"
+        final = self._folder.finished(claim.job.id, claim.token, audio_format.suffix)
         commit_file(part, final)
         self._desk.finish(claim, final.name, finished.size_bytes)
         self.outcome = Outcome.FINISHED

@@ -44,6 +44,12 @@ def test_two_speakers_reach_the_target(
     assert out.true_peak_dbtp <= -1.0
 
 
+@pytest.mark.parametrize("levels_db", [(-22.0, -32.0), (-20.0, -28.0)])
+def test_what_went_out_too_quiet_is_made_good(levels_db: tuple[float, float], tmp_path: Path) -> None:
+    out = measured(leveled(dialogue(45, levels_db, seed=1), Loudness.PODCAST), tmp_path)
+    assert out.integrated_lufs == pytest.approx(-16, abs=0.3)  # not made good: 0.6 to 0.8 LU too quiet
+
+
 def test_a_sentence_reaches_the_target_at_once(tmp_path: Path) -> None:
     out = measured(leveled(speech(2.5, level_db=-35), Loudness.PODCAST), tmp_path)
     assert out.integrated_lufs == pytest.approx(-16, abs=0.3)

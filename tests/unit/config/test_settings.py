@@ -37,12 +37,12 @@ def test_every_setting_is_documented_with_its_meaning() -> None:
 
 def test_flags_beat_environment_beats_file_beats_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "longtake.toml"
-    file.write_text('disk_floor_mib = 7\n[server]\nport = 1111\nhost = "::1"\n[worker]\nmax_jobs = 9\n')
+    file.write_text('disk_floor_mib = 77\n[server]\nport = 1111\nhost = "::1"\n[worker]\nmax_jobs = 9\n')
     monkeypatch.setenv("LONGTAKE_CONFIG", str(file))
     monkeypatch.setenv("LONGTAKE_SERVER__PORT", "2222")
     settings = load_settings(server={"port": None})
     assert (settings.server.port, settings.server.host, settings.worker.max_jobs) == (2222, "::1", 9)
-    assert settings.disk_floor_mib == 7
+    assert settings.disk_floor_mib == 77
     assert load_settings(server={"port": 3333}).server.port == 3333
     assert load_settings().limits.max_characters == 200_000
 

@@ -182,6 +182,16 @@ def test_a_new_host_frees_whatever_was_held(store: JobStore, make_desk: MakeDesk
     assert store.workers() == []
 
 
+def test_speech_of_a_dead_host_is_cancelled(store: JobStore, make_desk: MakeDesk) -> None:
+    speech, _ = store.submit(spec(), "x", planned(1), kind=Kind.SPEECH)
+    running, _ = store.submit(spec(), "x", planned(1), kind=Kind.PROBE)
+    job, _ = store.submit(spec(), "x", planned(1))
+    make_desk("w1").claim()
+    store.release_all()
+    states = {j.id: store.job(j.id).state for j in (speech, running, job)}
+    assert states == {speech.id: State.CANCELLED, running.id: State.CANCELLED, job.id: State.QUEUED}
+
+
 def test_only_ended_jobs_are_forgotten(store: JobStore) -> None:
     job, _ = store.submit(spec(), "x", planned(1))
     with pytest.raises(ConflictError, match="Cancel it before"):

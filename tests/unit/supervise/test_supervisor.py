@@ -53,7 +53,7 @@ class World:
             spawn=self.spawn,
             progress=lambda: self.said,
             died=lambda worker_id, how: self.deaths.append((worker_id, how)),
-            patience=Patience(start_s=60.0, stall_s=30.0, stop_s=0.1),
+            patience=Patience(start_s=60.0, stall_s=30.0, silence_s=40.0, stop_s=0.1),
             clock=self.clock,
         )
 
@@ -63,7 +63,7 @@ class World:
         return self.processes[-1]
 
     def says(self, *, is_ready: bool = True, steps: int = 0, active: int = 0) -> None:
-        self.said = {self.ids[-1]: Progress(is_ready, steps, active)}
+        self.said = {self.ids[-1]: Progress(is_ready, steps, active, self.clock.now_s)}
 
     def look(self, after_s: float = 0.0) -> None:
         self.clock.sleep(after_s)
@@ -113,6 +113,7 @@ def test_a_busy_worker_without_progress_is_killed_and_the_reason_says_so() -> No
     for _ in range(29):
         world.look(1)
     assert world.processes[0].code is None
+    world.says(steps=5, active=2)  # its heart beats on
     world.look(3)
     assert world.processes[0].code == -9
     world.look()
@@ -133,11 +134,23 @@ def test_an_idle_worker_may_stand_still_for_ever() -> None:
     world.look()
     world.says(steps=5, active=0)
     for _ in range(100):
+        world.says(steps=5, active=0)
         world.look(29)
     assert world.processes[0].code is None
     world.says(steps=5, active=1)  # work came only now: its time begins now
     world.look(20)
     assert world.processes[0].code is None
+
+
+def test_an_idle_worker_whose_heart_stops_is_taken_for_frozen() -> None:
+    world = World()
+    world.look()
+    world.says(steps=5, active=0)
+    world.look(39)
+    assert world.processes[0].code is None
+    world.look(2)
+    world.look()
+    assert world.deaths[0][1] == "its heart did not beat for 40 s"
 
 
 def test_a_worker_that_never_loads_is_killed() -> None:

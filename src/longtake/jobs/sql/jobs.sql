@@ -88,3 +88,6 @@ DELETE FROM jobs WHERE id = :id;
 
 -- name: forgotten_transients
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at < :before;
+
+-- name: unfinished_transients
+SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('queued', 'paused');

@@ -1,0 +1,76 @@
+"""Audio and subtitles for a browser that does not have the key: one narrow door in front of the API.
+
+Only needed with a key: an audio element cannot send one. Passes on a GET of four known files of a job, the range, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+import httpx
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from longtake.studio.client import JOB_ID, Api
+from longtake.studio.text import choose_language, say
+
+PREFIX: Final = "/studio/jobs"
+_PASSED_ON: Final = (
+    *("content-type", "content-length", "content-range", "content-disposition", "accept-ranges"),
+    *("cache-control", "etag", "last-modified", "longtake-job-state"),
+)
+# A live stream rests while its worker is slow or paused, so nothing may end it but its listener.
+_STREAM_TIMEOUT = httpx.Timeout(None, connect=5.0)
+
+
+def routes(api: Api, is_signed_in: Callable[[Request], bool]) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(PREFIX + "/{job_id}/{name}")
+    async def file(
+        request: Request,
+        job_id: str,
+        name: Literal["audio", "subtitles.srt", "subtitles.vtt"],
+        wanted: Annotated[str | None, Header(alias="Range")] = None,
+    ) -> Response:
+        """The file, streamed from the API with the page's key."""
+        language = choose_language(request.headers.get("accept-language"))
+        if not is_signed_in(request):
+            return _refusal(401, say(language, "sign_in"))
+        if not JOB_ID.fullmatch(job_id):
+            return _refusal(404, say(language, "wrong_id"))
+        headers = {"Range": wanted} if wanted else {}
+        # Compressed, its length would be another one than the range speaks of.
+        headers["Accept-Encoding"] = "identity"
+        asked = api.http.build_request(
+            "GET", f"/v1/audio/jobs/{job_id}/{name}", headers=headers, timeout=_STREAM_TIMEOUT
+        )
+        try:
+            answer = await api.http.send(asked, stream=True)
+        except httpx.TransportError:
+            return _refusal(502, say(language, "unreachable"))
+        passed_on = {key: answer.headers[key] for key in _PASSED_ON if key in answer.headers}
+        return _Relay(answer, passed_on)
+
+    return router
+
+
+class _Relay(StreamingResponse):
+    """An answer of the API, passed on as it comes; closed when the listener leaves, at whatever moment."""
+
+    def __init__(self, answer: httpx.Response, headers: dict[str, str]) -> None:
+        super().__init__(answer.aiter_raw(), answer.status_code, headers)
+        self._answer = answer
+
+    async def __call__(self, scope: object, receive: object, send: object) -> None:
+        try:
+            await super().__call__(scope, receive, send)  # type: ignore[arg-type]
+        finally:
+            await self._answer.aclose()
+
+
+def _refusal(status: int, message: str) -> JSONResponse:
+    detail = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return JSONResponse({"error": detail}, status)
