@@ -1,7 +1,7 @@
 """`longtake say` on a real 54-minute, four-speaker script, against espeak-ng and the MP3 encoder alone.
 
 The floor does the same speech work and nothing else: no store, no files per passage, no loudness, no subtitles. Both
-run in processes of their own, one after the other, in pairs; the ratio of each pair is what counts. Last line: one JSON.
+run in processes of their own, one after the other, in pairs; the ratio of each pair counts. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def floor(script: Path, out: Path) -> None:
     with av.open(str(out), "w", format="mp3") as container:
         stream = container.add_stream("libmp3lame", rate=24_000, layout="mono")
         stream.bit_rate = recipe.bit_rate or 0
+        stream.options = dict(recipe.codec_options)
         resampler = av.AudioResampler("s16p", "mono", 24_000, frame_size=stream.codec_context.frame_size or 576)
         for line in script.read_text(encoding="utf-8").splitlines():
             if text := re.sub(r"^Speaker \d+: ", "", line).strip():
@@ -92,22 +93,12 @@ def main() -> None:
         out, base = Path(folder) / "ours.mp3", Path(folder) / "floor.mp3"
         lint = [LONGTAKE, "lint", str(arguments.script), "--json", "--data", f"{folder}/data"]
         estimated_s = json.loads(subprocess.run(lint, capture_output=True, check=True).stdout)["estimate"]["seconds"]
+        script = str(arguments.script)
+        floor_command = [sys.executable, "-m", "benchmarks.say_long_script", "--script", script, "--floor"]
+        say_command = [LONGTAKE, "say", script, "--loudness", arguments.loudness]
         for pair in range(arguments.pairs):
-            least = watch(
-                [
-                    sys.executable,
-                    "-m",
-                    "benchmarks.say_long_script",
-                    "--floor",
-                    str(base),
-                    "--script",
-                    str(arguments.script),
-                ]
-            )
-            run = watch(
-                [LONGTAKE, "say", str(arguments.script), "-o", str(out), "--data", f"{folder}/data-{pair}"]
-                + [f"--loudness={arguments.loudness}"]
-            )
+            least = watch([*floor_command, str(base)])
+            run = watch([*say_command, "--data", f"{folder}/data-{pair}", "-o", str(out)])
             ratios.append(run.wall_s / least.wall_s)
             ours.append(run)
             print(

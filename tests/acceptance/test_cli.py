@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.scripts import dialogue
 
 from longtake.audio import measure
+from tests.support.scripts import dialogue
 
 LONGTAKE = str(Path(sys.executable).with_name("longtake"))
 TWO = "Speaker 1: Good evening, and welcome.\nSpeaker 2: Thank you. It is good to be here.\n"

@@ -71,7 +71,9 @@ def test_a_job_pauses_on_a_full_disk_and_goes_on_by_itself(small_disk: Path, lea
     request = JobRequest(dialogue(20), response_format="wav", turn_silence_s=2.0)
     with open_host(settings, workers=True) as host:
         job, _ = host.intake.submit(request)
-        wait(host, job, State.RUNNING)
+        while host.store.job(job.id).passages_done == 0:
+            wait(host, job, State.QUEUED, State.RUNNING)
+            time.sleep(0.02)
         ballast = fill(small_disk, leave_bytes=leave_bytes)
         paused = wait(host, job, State.PAUSED)
         assert paused.reason is not None

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.scripts import dialogue
 
 from longtake.config import Settings, load_settings
 from longtake.core.errors import ConflictError
@@ -23,6 +22,7 @@ from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
 from longtake.supervise import WorkerProcess, WorkerState
 from longtake.wiring import Host, open_host
+from tests.support.scripts import dialogue
 
 LONG = dialogue(120)  # about 20 minutes, 360 passages
 
@@ -181,11 +181,10 @@ def test_a_worker_that_cannot_load_is_told_and_jobs_wait(tmp_path: Path) -> None
 
 
 def test_tidying_deletes_delivered_speech_and_resumes_what_a_full_disk_paused(settings: Settings) -> None:
-    from tests.support.clock import HandClock
-
     from longtake.jobs.desk import WorkerDesk
     from longtake.jobs.records import Kind
     from longtake.jobs.store import JobStore
+    from tests.support.clock import HandClock
 
     with open_host(settings, workers=False) as host:
         clock = HandClock()

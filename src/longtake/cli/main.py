@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 import click
@@ -56,6 +57,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; an error on purpose becomes one clear message and its exit code, never a trace."""
+    # Commands show what their user needs to know; without a handler, log lines would appear between their lines.
+    logging.getLogger("longtake").addHandler(logging.NullHandler())
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as exit_:

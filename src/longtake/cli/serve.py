@@ -61,6 +61,7 @@ def serve(
     )
     require_safe_address(settings.server)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # the studio asks the API every second
     with _listen(settings.server) as listener:
         from longtake.wiring.serve import run_server  # here: gradio takes seconds to import
 

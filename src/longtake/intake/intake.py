@@ -25,12 +25,12 @@ from longtake.script import (
     Script,
     check_script,
     check_size,
-    count_units,
-    estimate_seconds,
+    estimate_units,
     parse_script,
     raise_for,
     resolve_voices,
     split_passages,
+    units_of,
 )
 
 # A learned pace starts to count beside the built-in one after this much speech: two minutes.
@@ -45,7 +45,7 @@ class Judged:
 
     engine: EngineAbout
     script: Script
-    passages: tuple[Passage, ...]
+    passages: tuple[PlannedPassage, ...]
     voices: Mapping[int, str]
     estimate: Estimate
     report: Report
@@ -138,7 +138,7 @@ class Intake:
         script = parse_script(request.script)
         gaps = Gaps(request.turn_silence_s, request.sentence_silence_s)
         passages = split_passages(script, engine.info, gaps)
-        estimate = estimate_seconds(passages, self._paces(engine), request.speed)
+        planned, estimate = _plan(passages, self._paces(engine), request.speed)
         wanted = resolve_voices(script, request.voices)
         report = check_script(
             script,
@@ -149,7 +149,7 @@ class Intake:
             limits=limits,
         )
         voices = _choose_voices(script, passages, wanted, request.voice, engine)
-        return Judged(engine, script, passages, voices, estimate, report)
+        return Judged(engine, script, planned, voices, estimate, report)
 
     def submit(
         self,
@@ -168,6 +168,7 @@ class Intake:
         """
         judged = self.judge(request, limits=limits)
         raise_for(judged.report)
+        _require_voices(judged)
         # The passages and the finished file, both at their largest.
         self._folder.require_room(
             round(2 * judged.estimate.seconds * SAMPLE_RATE_HZ * BYTES_PER_SAMPLE), "The audio of this job"
@@ -185,10 +186,10 @@ class Intake:
             settings=dict(request.settings),
             trailing_silence_s=judged.script.trailing_pause_s,
         )
-        paces = self._paces(judged.engine)
-        planned = [_planned(passage, paces, request.speed) for passage in judged.passages]
         idempotency = (idempotency_key, request.fingerprint()) if idempotency_key else None
-        return self._store.submit(spec, request.script, planned, kind=kind, out_path=out_path, idempotency=idempotency)
+        return self._store.submit(
+            spec, request.script, judged.passages, kind=kind, out_path=out_path, idempotency=idempotency
+        )
 
     def _check_fields(self, request: JobRequest, engine: EngineAbout) -> None:
         parse_format(request.response_format)
@@ -225,15 +226,38 @@ class Intake:
         return paces
 
 
-def _planned(passage: Passage, paces: Mapping[str, float], speed: float) -> PlannedPassage:
-    units: Counter[str] = Counter()
-    for line in passage.lines:
-        units.update(count_units(line.text))
-    language = units.most_common(1)[0][0] if units else passage.lines[0].language
-    seconds = estimate_seconds((passage,), paces, speed).seconds
-    # Only a passage in one language teaches its pace.
-    learnable = units[language] if len(units) == 1 else 0
-    return PlannedPassage(passage, language, learnable, seconds)
+def _plan(
+    passages: Sequence[Passage], paces: Mapping[str, float], speed: float
+) -> tuple[tuple[PlannedPassage, ...], Estimate]:
+    """What is expected of each passage, and of all of them; units are counted once."""
+    planned = []
+    total: Counter[str] = Counter()
+    silence_s = 0.0
+    for passage in passages:
+        units = units_of(passage)
+        total.update(units)
+        silence_s += passage.silence_before_s
+        language = max(units, key=units.__getitem__, default=passage.lines[0].language)
+        # Only a passage in one language teaches its pace.
+        learnable = units[language] if len(units) == 1 else 0
+        seconds = estimate_units(units, passage.silence_before_s, paces, speed).seconds
+        planned.append(PlannedPassage(passage, language, learnable, seconds))
+    return tuple(planned), estimate_units(total, silence_s, paces, speed)
+
+
+def _require_voices(judged: Judged) -> None:
+    """
+    Raises:
+        InputError: A speaker has no voice, and the engine has none of its own to give.
+    """
+    for speaker in judged.report.speakers:
+        if speaker.number not in judged.voices:
+            raise InputError(
+                f"Speaker {speaker.number} ({speaker.label}) has no voice, and {judged.engine.info.name} has none of "
+                f"its own. Give one with --voice {speaker.number}=ID, or `voices` in the request.",
+                code="voice_missing",
+                param="voices",
+            )
 
 
 def _choose_voices(

@@ -1,7 +1,7 @@
 """The script as the user wrote it, up to the passages that an engine speaks. Knows no engine, voice or job."""
 
 from longtake.script.decode import decode_script
-from longtake.script.estimate import Estimate, count_units, estimate_seconds
+from longtake.script.estimate import Estimate, count_units, estimate_seconds, estimate_units, units_of
 from longtake.script.finding import Finding, Severity
 from longtake.script.language import language_of, language_runs
 from longtake.script.limits import Limits, check_size
@@ -28,10 +28,12 @@ __all__ = [
     "count_units",
     "decode_script",
     "estimate_seconds",
+    "estimate_units",
     "language_of",
     "language_runs",
     "parse_script",
     "raise_for",
     "resolve_voices",
     "split_passages",
+    "units_of",
 ]

@@ -42,24 +42,40 @@ def count_units(text: str, base: str = "en") -> Counter[str]:
     return units
 
 
+def units_of(passage: Passage) -> Counter[str]:
+    """Language → units of one passage."""
+    units: Counter[str] = Counter()
+    for line in passage.lines:
+        units.update(count_units(line.text, line.language))
+    return units
+
+
 def estimate_seconds(passages: Iterable[Passage], paces: Mapping[str, float], speed: float = 1.0) -> Estimate:
-    """Estimate the finished audio of the passages.
+    """Estimate the finished audio of the passages; arguments and errors as of `estimate_units`."""
+    units: Counter[str] = Counter()
+    silence_s = 0.0
+    for passage in passages:
+        silence_s += passage.silence_before_s
+        units.update(units_of(passage))
+    return estimate_units(units, silence_s, paces, speed)
+
+
+def estimate_units(
+    units: Mapping[str, int], silence_s: float, paces: Mapping[str, float], speed: float = 1.0
+) -> Estimate:
+    """Estimate audio whose units were counted before.
 
     Args:
+        units: Language → how many.
+        silence_s: Between passages; it keeps its length at any speed.
         paces: Language → units per minute at speed 1.0; ``*`` is the pace of languages not named.
-        speed: 1.0 is the voices' own pace; silences keep their length.
+        speed: 1.0 is the voices' own pace.
 
     Raises:
         ValueError: `speed` is not above 0.
     """
     if speed <= 0:
         raise ValueError(f"speed is {speed}, it must be above 0")
-    units: Counter[str] = Counter()
-    silence_s = 0.0
-    for passage in passages:
-        silence_s += passage.silence_before_s
-        for line in passage.lines:
-            units.update(count_units(line.text, line.language))
     by_language = {language: count * 60.0 / (_pace_of(language, paces) * speed) for language, count in units.items()}
     return Estimate(silence_s + sum(by_language.values()), by_language, silence_s)
 

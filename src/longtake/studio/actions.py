@@ -10,7 +10,7 @@ import gradio as gr
 from longtake.studio.casting import offer_voices
 from longtake.studio.check_html import complaint_html, findings_html, speaker_label, summary_html
 from longtake.studio.client import Api, ApiError
-from longtake.studio.job_html import ENDED, health_html, job_html, jobs_html, player_html, player_key
+from longtake.studio.job_html import ENDED, health_html, job_html, jobs_html, player_html, player_key, useful_verbs
 from longtake.studio.layout import VOICE_ROWS, Layout
 from longtake.studio.text import choose_language, say, say_count
 from longtake.studio.upload import NotTextError, decode_script
@@ -18,6 +18,7 @@ from longtake.wire.check import CheckedSpeaker, CheckView
 from longtake.wire.jobs import JobView
 
 RECENT_JOBS = 10
+_VOICE_CHOSEN = "voice_missing"
 SERVER_CHOOSES = ""  # the value of the choice that takes a pick back
 _HEALTHY_LOOK_S, _SICK_LOOK_S = 30.0, 3.0
 _JOB_LOOK_S, _RESTING_JOB_LOOK_S = 1.0, 5.0
@@ -182,6 +183,8 @@ class Actions:
     async def follow_job(self, job_id: str, language: str, shown_player: str) -> Updates:
         """One beat of the clock while a job is being spoken; its end shows in the list, too."""
         updates = await self.show_job(job_id, language, shown_player)
+        if updates.get(self._page.job_id) == job_id:
+            del updates[self._page.job_id]  # the user may have turned to another job meanwhile
         if self._page.shown_player in updates:  # it is in another state
             updates |= await self.list_jobs(language, job_id)
         return updates
@@ -223,9 +226,9 @@ class Actions:
                 _RESTING_JOB_LOOK_S if job.state == "paused" else _JOB_LOOK_S, active=job.state not in ENDED
             ),
         }
+        useful = useful_verbs(job)
         for verb, button in (("pause", page.pause), ("resume", page.resume), ("cancel", page.cancel)):
-            # A job that cannot be steered any more has no buttons: failed ones can be resumed, so they keep them.
-            updates[button] = gr.update(interactive=verb in job.can, visible=bool({"resume", "cancel"} & set(job.can)))
+            updates[button] = gr.update(interactive=verb in useful, visible=bool(useful))
         shown = f"{key} {job.state}"
         if shown != shown_player:
             updates[page.shown_player] = shown

@@ -35,7 +35,7 @@ def build_theme() -> Any:
 
 
 CSS: Final = """
-.gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 1120px !important; margin: 0 auto !important; }
 html.lt-translating gradio-app { opacity: 0; }
 #lt-head { align-items: center; flex-wrap: nowrap; }
 #lt-head h1 { font-size: 1.6rem; font-weight: 650; letter-spacing: -0.02em; margin: 0; }

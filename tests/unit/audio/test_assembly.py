@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.audio.signals import RATE_HZ, chunked, speech
 
 from longtake.audio.assembly import Assembly
 from longtake.audio.formats import AudioFormat, Pcm
@@ -15,6 +14,7 @@ from longtake.audio.loudness import Loudness
 from longtake.audio.pcmfile import commit_file, read_passage, write_passage
 from longtake.audio.probe import decode_mono, measure
 from longtake.core.errors import DiskFullError
+from tests.unit.audio.signals import RATE_HZ, chunked, speech
 
 PASSAGES: list[tuple[float, Pcm]] = [
     (0.0, speech(3.1, level_db=-30)),

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.unit.audio.signals import RATE_HZ, chunked, speech
 
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import AudioFormat, Pcm
 from longtake.audio.probe import decode_mono, measure
 from longtake.core.errors import DiskFullError, InvariantError, WorkerError
+from tests.unit.audio.signals import RATE_HZ, chunked, speech
 
 APPEND_ONLY = [AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC, AudioFormat.PCM]
 LOSSLESS = [AudioFormat.WAV, AudioFormat.FLAC, AudioFormat.PCM]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.audio.signals import chunked
 
 from longtake.audio.formats import Pcm
 from longtake.audio.join import Joiner
 from longtake.core.errors import InvariantError
+from tests.unit.audio.signals import chunked
 
 FADE = 120
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.audio.signals import RATE_HZ, chunked, dialogue, speech, syllables, to_pcm
 
 from longtake.audio.formats import Pcm
 from longtake.audio.loudness import GainRider, Leveller, Loudness, gated_lufs, parse_loudness
 from longtake.audio.probe import Measured, measure
 from longtake.core.errors import InputError
+from tests.unit.audio.signals import RATE_HZ, chunked, dialogue, speech, syllables, to_pcm
 
 TARGETS = [Loudness.PODCAST, Loudness.AUDIOBOOK]
 

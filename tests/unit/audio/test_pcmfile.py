@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.audio.signals import chunked, speech
 
 from longtake.audio.formats import Pcm
 from longtake.audio.pcmfile import commit_file, has_sha256, read_passage, sha256_of, write_passage
 from longtake.core.errors import DiskFullError, EngineError, WorkerError
+from tests.unit.audio.signals import chunked, speech
 
 
 def test_a_passage_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.audio.signals import RATE_HZ, to_pcm
 
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import AudioFormat
 from longtake.audio.probe import measure
 from longtake.core.errors import InputError
+from tests.unit.audio.signals import RATE_HZ, to_pcm
 
 
 def test_a_tone_measures_as_the_standard_says(tmp_path: Path) -> None:

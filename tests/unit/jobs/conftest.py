@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.clock import HandClock
 
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.records import QueueLimits
 from longtake.jobs.store import JobStore
+from tests.support.clock import HandClock
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.jobs import planned, spec
 
 from longtake.core.errors import ConflictError, DiskFullError, WorkerError
 from longtake.jobs.database import Database, migrations, queries
+from tests.support.jobs import planned, spec
 
 SOURCES = Path(__file__).parents[3] / "src" / "longtake" / "jobs"
 # These read whole small tables on purpose.

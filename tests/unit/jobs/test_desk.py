@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.clock import HandClock
-from tests.support.jobs import planned, spec, spoken
 
 from longtake.core.errors import InvariantError, LeaseLostError
 from longtake.jobs.desk import LEASE_S, WorkerDesk
 from longtake.jobs.records import Kind
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
+from tests.support.clock import HandClock
+from tests.support.jobs import planned, spec, spoken
 
 MakeDesk = Callable[..., WorkerDesk]
 

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.support.clock import HandClock
-from tests.support.jobs import planned, spec, spoken
 
 from longtake.core.errors import ConflictError, InvariantError, LeaseLostError
 from longtake.jobs.database import Database
@@ -20,6 +18,8 @@ from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.records import Claim
 from longtake.jobs.states import OWNED, State
 from longtake.jobs.store import JobStore
+from tests.support.clock import HandClock
+from tests.support.jobs import planned, spec, spoken
 
 WORKERS = ("w1", "w2")
 PASSAGES = 3

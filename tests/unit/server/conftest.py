@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+
 from tests.unit.server.house import House, ScriptedWorker, serving
 
 BASE = "http://127.0.0.1"

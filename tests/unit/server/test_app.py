@@ -7,12 +7,12 @@ import time
 
 import httpx
 from starlette.testclient import TestClient
-from tests.unit.server.house import House, ScriptedWorker
-from tests.unit.server.test_jobs import JOBS, submit
 
 from longtake.config import ServerSettings
 from longtake.monitor import METRICS
 from longtake.server.app import build_app
+from tests.unit.server.house import House, ScriptedWorker
+from tests.unit.server.test_jobs import JOBS, submit
 
 
 def test_every_metric_is_there_after_a_job(worker: ScriptedWorker, client: TestClient) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.testclient import TestClient
+
 from tests.unit.server.house import House, ScriptedWorker, sound_of, sound_up_to, wait_until
 from tests.unit.server.test_errors import error_of
 from tests.unit.server.test_jobs import JOBS, submit

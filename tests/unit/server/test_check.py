@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.testclient import TestClient
+
 from tests.unit.server.house import House
 from tests.unit.server.test_jobs import SCRIPT
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 from starlette.testclient import TestClient
-from tests.unit.server.house import House
 
 from longtake.core import errors
 from longtake.core.errors import LongtakeError
 from longtake.server.errors import STATUSES, failure_of_job, to_failure
+from tests.unit.server.house import House
 
 SPEECH: dict[str, Any] = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
 JOB: dict[str, Any] = {"script": "Hello."}

@@ -7,14 +7,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
-from tests.unit.server.house import House, ScriptedWorker, serving
-from tests.unit.server.test_errors import error_of
-from tests.unit.server.test_jobs import JOBS, submit
 
 from longtake.config import ServerSettings
 from longtake.server import job_events
 from longtake.server.backend import Context
 from longtake.server.hop import Hop
+from tests.unit.server.house import House, ScriptedWorker, serving
+from tests.unit.server.test_errors import error_of
+from tests.unit.server.test_jobs import JOBS, submit
 
 
 def parse(text: str) -> list[tuple[int, str, dict[str, Any]]]:

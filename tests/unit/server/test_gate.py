@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from starlette.testclient import TestClient
+
 from tests.unit.server.house import House, serving
 from tests.unit.server.test_errors import error_of
 

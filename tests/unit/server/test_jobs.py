@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.server.conftest import BASE
-from tests.unit.server.house import House, ScriptedWorker
-from tests.unit.server.test_errors import error_of
 
 from longtake.intake import JobRequest
 from longtake.jobs.records import Kind, QueueLimits
+from tests.unit.server.conftest import BASE
+from tests.unit.server.house import House, ScriptedWorker
+from tests.unit.server.test_errors import error_of
 
 SCRIPT = "Alice: Good evening.\nBob: Good evening to you. And good night."
 JOBS = "/v1/audio/jobs"

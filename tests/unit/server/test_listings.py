@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from starlette.testclient import TestClient
+
 from tests.unit.server.house import House
 from tests.unit.server.test_errors import error_of
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.server.house import House, ScriptedWorker, wait_until
 
 from longtake.server.hop import Hop
 from longtake.server.readiness import Prober
 from longtake.server.transients import Transients
 from longtake.supervise import WorkerState, WorkerStatus
 from longtake.wire.health import Readiness
+from tests.unit.server.house import House, ScriptedWorker, wait_until
 
 
 def ready(house: House) -> None:

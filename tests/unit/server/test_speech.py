@@ -12,14 +12,14 @@ import httpx
 import openai
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.server.house import House, ScriptedWorker, serving, sound_of, sound_up_to, wait_until
-from tests.unit.server.test_errors import error_of
 
 from longtake.jobs.records import QueueLimits
 from longtake.jobs.states import State
 from longtake.script import language_of
 from longtake.supervise import WorkerState, WorkerStatus
 from longtake.wire.speech import OPENAI_VOICES
+from tests.unit.server.house import House, ScriptedWorker, serving, sound_of, sound_up_to, wait_until
+from tests.unit.server.test_errors import error_of
 
 TEXT = "One sentence here. Another sentence there. And a third one."
 ASKED: dict[str, Any] = {"model": "tts-1", "input": TEXT, "voice": "alloy"}

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.clock import HandClock
 
 from longtake.supervise import Patience, Progress, Supervisor, WorkerState
 from longtake.supervise.policy import FIRST_WAIT_S, MAX_DEATHS
 from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
+from tests.support.clock import HandClock
 
 
 class FakeProcess:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.engine import SAMPLES, NumberEngine
-from tests.support.jobs import planned, spec
 
 from longtake.config import WorkerSettings
 from longtake.core.clock import SystemClock
@@ -23,6 +21,8 @@ from longtake.jobs.records import Job, Kind
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.worker.loop import WorkerLoop
+from tests.support.engine import SAMPLES, NumberEngine
+from tests.support.jobs import planned, spec
 
 SILENCE_S = 0.5
 

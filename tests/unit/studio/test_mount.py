@@ -1,0 +1,105 @@
+"""The page beside an API, asked over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
+from longtake.studio import files, mount_studio
+from longtake.studio.client import Api
+from tests.unit.studio.answers import JOB_ID
+
+KEY = "a-long-random-word"
+AUDIO = f"{files.PREFIX}/{JOB_ID}/audio"
+
+
+@contextmanager
+def mounted(api_key: str | None) -> Iterator[TestClient]:
+    app = FastAPI()
+
+    @app.get("/v1/models")
+    async def models() -> list[str]:
+        return ["mine"]
+
+    async def mount() -> FastAPI:
+        return mount_studio(app, "http://127.0.0.1:1", api_key=api_key)
+
+    with TestClient(asyncio.run(mount()), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+def test_the_page_is_at_the_root_and_the_api_goes_first() -> None:
+    with mounted(None) as client:
+        assert client.get("/v1/models").json() == ["mine"]
+        page = client.get("/")
+        assert page.status_code == 200
+        assert "fonts.googleapis" not in page.text
+        assert client.get("/theme.css").text.count("@import") == 0
+        assert client.get(AUDIO).status_code == 404
+
+
+def test_the_page_tells_nothing_but_itself() -> None:
+    with mounted(None) as client:
+        assert client.get("/gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
+        assert client.get("/gradio_api/file=/etc/passwd").status_code in (403, 404)
+        config = client.get("/config").json()
+        assert config["analytics_enabled"] is False
+        assert config["show_error"] is False
+
+
+def test_with_a_key_nothing_is_shown_or_done_before_it_is_given() -> None:
+    with mounted(KEY) as client:
+        assert client.get("/config").status_code == 401
+        assert client.post("/gradio_api/queue/join", json={"data": []}).status_code == 401
+        assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 401
+        assert client.get(AUDIO).status_code == 401
+        for password in ("", "wrong", KEY + "x"):
+            assert client.post("/login", data={"username": "me", "password": password}).status_code in (400, 422)
+        assert client.get(AUDIO).status_code == 401
+        assert client.post("/login", data={"username": "me", "password": KEY}).status_code == 200
+        assert client.get("/config").status_code == 200
+        assert client.get(AUDIO).status_code == 502  # the door is open; there is just no server behind it
+        assert client.get(f"{files.PREFIX}/job_..%2Fx/audio").status_code == 404
+        assert client.get(f"{files.PREFIX}/{JOB_ID}/script").status_code == 422
+        assert KEY not in client.get("/").text
+
+
+def relay(api: FastAPI) -> TestClient:
+    app = FastAPI()
+    transport = httpx.ASGITransport(api)
+    app.include_router(files.routes(Api("http://127.0.0.1", KEY, transport), lambda request: True))
+    return TestClient(app)
+
+
+def test_range_and_key_go_in_and_the_bytes_come_out() -> None:
+    api = FastAPI()
+    seen: list[Request] = []
+
+    @api.get("/v1/audio/jobs/{job_id}/audio")
+    async def audio(request: Request) -> PlainTextResponse:
+        seen.append(request)
+        headers = {"Content-Range": "bytes 2-4/9", "Set-Cookie": "x=y", "Accept-Ranges": "bytes"}
+        return PlainTextResponse("cde", 206, headers, "audio/mpeg")
+
+    answer = relay(api).get(f"{AUDIO}?done", headers={"Range": "bytes=2-4", "Cookie": "secret=1"})
+    assert (answer.status_code, answer.content) == (206, b"cde")
+    assert answer.headers["content-range"] == "bytes 2-4/9"
+    assert answer.headers["content-length"] == "3"
+    assert "set-cookie" not in answer.headers
+    assert seen[0].headers["authorization"] == f"Bearer {KEY}"
+    assert seen[0].headers["range"] == "bytes=2-4"
+    assert "cookie" not in seen[0].headers
+    assert not seen[0].url.query
+
+
+@pytest.mark.parametrize("name", ["subtitles.srt", "subtitles.vtt"])
+def test_the_servers_refusal_comes_through(name: str) -> None:
+    answer = relay(FastAPI()).get(f"{files.PREFIX}/{JOB_ID}/{name}")
+    assert answer.status_code == 404
