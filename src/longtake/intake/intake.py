@@ -166,6 +166,9 @@ class Intake:
             InputError: With the first thing that is wrong.
             CapacityError: Too long, the queue is full, or the disk has no room for it.
         """
+        idempotency = (idempotency_key, request.fingerprint()) if idempotency_key else None
+        if idempotency and (known := self._store.known(*idempotency)):
+            return known, False  # before anything is judged: what was accepted stays accepted
         judged = self.judge(request, limits=limits)
         raise_for(judged.report)
         _require_voices(judged)
@@ -186,7 +189,6 @@ class Intake:
             settings=dict(request.settings),
             trailing_silence_s=judged.script.trailing_pause_s,
         )
-        idempotency = (idempotency_key, request.fingerprint()) if idempotency_key else None
         return self._store.submit(
             spec, request.script, judged.passages, kind=kind, out_path=out_path, idempotency=idempotency
         )

@@ -85,8 +85,8 @@ class DataFolder:
         free = self.free_bytes()
         if free < needed_bytes + self.floor_bytes:
             raise DiskFullError(
-                f"{what} needs {format_bytes(needed_bytes)} in {self.root}, and {format_bytes(self.floor_bytes)} must "
-                f"stay free, but only {format_bytes(free)} are. Free some space or name another folder with --data."
+                f"{what} needs {format_bytes(needed_bytes)} in the data folder, and {format_bytes(self.floor_bytes)} "
+                f"must stay free, but only {format_bytes(free)} are. Make room or name another folder with --data."
             )
 
     def keep_reserve(self) -> None:

@@ -93,6 +93,6 @@ def next_state(state: State, verb: Verb) -> State:
 
 
 def allowed(state: State) -> tuple[Verb, ...]:
-    """What a user may ask of a job in this state."""
+    """What a user may ask of a job in this state and would change it."""
     asked = (Verb.PAUSE, Verb.RESUME, Verb.CANCEL)
-    return tuple(verb for verb in asked if (state, verb) in TRANSITIONS)
+    return tuple(verb for verb in asked if TRANSITIONS.get((state, verb), state) is not state)

@@ -77,10 +77,8 @@ class JobStore:
         rows = [planned_to_row(job_id, planned) for planned in passages]  # outside: the write lock is everyone's
         spec_json = spec_to_json(spec)
         with self._db.write():
-            if idempotency is not None:
-                known = self._known(*idempotency)
-                if known is not None:
-                    return self._changes.job(known), False
+            if idempotency is not None and (known := self.known(*idempotency)):
+                return known, False
             if kind is not Kind.PROBE:
                 self._require_place(estimated_s)
             self._db.execute(
@@ -105,7 +103,12 @@ class JobStore:
             )
             return self._changes.job(job_id), True
 
-    def _known(self, key: str, fingerprint: str) -> str | None:
+    def known(self, key: str, fingerprint: str) -> Job | None:
+        """The job that was submitted under this key.
+
+        Raises:
+            ConflictError: The key was used for another request.
+        """
         row = self._db.row("idempotent_job", key=key)
         if row is None:
             return None
@@ -115,8 +118,7 @@ class JobStore:
                 code="idempotency_key_reused",
                 param="Idempotency-Key",
             )
-        found: str = row["job_id"]
-        return found
+        return self._changes.job(row["job_id"])
 
     def _require_place(self, estimated_s: float) -> None:
         row = self._db.row("queue_load")
@@ -209,10 +211,13 @@ class JobStore:
 
     def _ask(self, job_id: str, verb: Verb) -> Job:
         with self._db.write():
-            before = self._changes.job(job_id).state
+            before = self._changes.job(job_id)
             after = self._changes.move(job_id, verb)
-            if verb is Verb.RESUME and before is not after:
+            if verb is Verb.RESUME and before.state is not after:
                 self._db.execute("reset_crashes", id=job_id)
+            elif verb is Verb.PAUSE and after is State.PAUSED and before.reason is not None:
+                # Paused for a reason, it would go on when the reason is gone; now its user says no.
+                self._db.execute("set_state", id=job_id, state=after, reason=None)
             return self._changes.job(job_id)
 
     # Housekeeping, by the host of the data folder

@@ -64,7 +64,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("longtake_process_resident_bytes", "gauge", ("process", "engine"), "Memory of a process of longtake."),
     )
 }
-"""Name → metric, all there are. docs/metrics.md shows this table."""
+"""Name → metric, all there are. docs/api.md shows this table."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
 

@@ -57,7 +57,7 @@ def routes(context: Context) -> APIRouter:
         if span is not None and span.is_empty and not (wait and wanted == "bytes=0-"):
             return _not_satisfiable(span, job, size)
         if job.state is State.DONE and found.path is not None:
-            if span is None and "," not in wanted:
+            if span is None:  # several ranges, or none that is understood: the whole file, as RFC 9110 allows
                 _ignore_range(request)
             return FileResponse(found.path, media_type=media_type, headers=headers)
         headers["Cache-Control"] = "no-store"

@@ -74,7 +74,7 @@ def routes(context: Context) -> APIRouter:
 
     @router.post("/{job_id}/pause")
     async def pause(job_id: JobId) -> JobView:
-        """Let its worker finish the passage it is at, and rest."""
+        """Stop at once and rest; the passage that was being spoken is spoken again later."""
         return await steer(job_id, store.pause)
 
     @router.post("/{job_id}/resume")

@@ -10,7 +10,7 @@ import gradio as gr
 from longtake.studio.casting import offer_voices
 from longtake.studio.check_html import complaint_html, findings_html, speaker_label, summary_html
 from longtake.studio.client import Api, ApiError
-from longtake.studio.job_html import ENDED, health_html, job_html, jobs_html, player_html, player_key, useful_verbs
+from longtake.studio.job_html import ENDED, health_html, job_html, jobs_html, player_html, player_key
 from longtake.studio.layout import VOICE_ROWS, Layout
 from longtake.studio.text import choose_language, say, say_count
 from longtake.studio.upload import NotTextError, decode_script
@@ -226,9 +226,10 @@ class Actions:
                 _RESTING_JOB_LOOK_S if job.state == "paused" else _JOB_LOOK_S, active=job.state not in ENDED
             ),
         }
-        useful = useful_verbs(job)
-        for verb, button in (("pause", page.pause), ("resume", page.resume), ("cancel", page.cancel)):
-            updates[button] = gr.update(interactive=verb in useful, visible=bool(useful))
+        buttons = {"pause": page.pause, "resume": page.resume, "cancel": page.cancel}
+        is_any_useful = any(verb in job.can for verb in buttons)
+        for verb, button in buttons.items():
+            updates[button] = gr.update(interactive=verb in job.can, visible=is_any_useful)
         shown = f"{key} {job.state}"
         if shown != shown_player:
             updates[page.shown_player] = shown

@@ -13,11 +13,6 @@ from longtake.wire.jobs import JobView
 
 ENDED: Final = frozenset({"done", "failed", "cancelled"})
 _BULLET = " · "
-_NOTHING_NEW: Final = {
-    "pause": ("pausing", "paused"),
-    "resume": ("queued", "running"),
-    "cancel": ("cancelling", "cancelled"),
-}
 _MEASURABLE_S = 5  # the API tells whole seconds: over a shorter time a speed would be a guess
 
 
@@ -102,11 +97,6 @@ def _times(audio_s: float, clock_s: float) -> list[str]:
 
 def _size(job: JobView) -> list[str]:
     return [] if job.audio_bytes is None else [format_bytes(job.audio_bytes)]
-
-
-def useful_verbs(job: JobView) -> set[str]:
-    """What the job can be asked and does not do already: a paused job may be paused, but nothing comes of it."""
-    return {verb for verb, states in _NOTHING_NEW.items() if verb in job.can and job.state not in states}
 
 
 def player_key(job: JobView) -> str:

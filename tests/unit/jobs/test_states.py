@@ -53,5 +53,6 @@ def test_the_refusal_says_what_is_possible() -> None:
     assert caught.value.code == "job_is_failed"
     with pytest.raises(ConflictError, match="it has ended"):
         next_state(State.DONE, Verb.CANCEL)
-    assert allowed(State.RUNNING) == (Verb.PAUSE, Verb.RESUME, Verb.CANCEL)
-    assert {s for s in State if not allowed(s)} <= ENDED
+    assert allowed(State.RUNNING) == (Verb.PAUSE, Verb.CANCEL)
+    assert allowed(State.PAUSED) == (Verb.RESUME, Verb.CANCEL), "what changes nothing is not offered"
+    assert {s for s in State if not allowed(s)} <= ENDED | {State.CANCELLING}

@@ -101,6 +101,16 @@ def test_a_queued_job_obeys_at_once(store: JobStore, make_desk: MakeDesk) -> Non
     assert [e.data["to"] for e in store.events(job.id)] == ["queued", "paused", "queued", "cancelled"]
 
 
+def test_a_users_pause_outlives_the_reason_of_another(store: JobStore, make_desk: MakeDesk) -> None:
+    job, _ = store.submit(spec(), "x", planned(1))
+    desk = make_desk()
+    claim = desk.claim()
+    assert claim is not None
+    desk.suspend(claim, "disk full: …")
+    assert store.job(job.id).reason == "disk full: …"
+    assert store.pause(job.id).reason is None, "or the host would go on when there is room"
+
+
 def test_a_running_job_keeps_the_wish_until_its_worker_obeys(store: JobStore, make_desk: MakeDesk) -> None:
     job, _ = store.submit(spec(), "x", planned(1))
     desk = make_desk()

@@ -53,7 +53,7 @@ def test_submitted_job_says_all_about_itself(house: House, client: TestClient) -
     ]
     assert (job["title"], job["model"], job["response_format"]) == ("Two neighbours", "espeak", "opus")
     assert (job["seed"], job["loudness"], job["speed"]) == (7, "podcast", 1.25)
-    assert job["can"] == ["pause", "resume", "cancel"]
+    assert job["can"] == ["pause", "cancel"]
     assert job["place_in_queue"] == 0
     assert house.store.passages(job["id"])[1][0].silence_before_s == 1.0
     assert client.get(f"{JOBS}/{job['id']}").json() == job

@@ -90,7 +90,7 @@ def test_full_disk_is_not_ready(house: House, client: TestClient) -> None:
     response = client.get("/readyz")
 
     assert response.status_code == 503
-    assert "Free some space" in response.json()["engines"]["espeak"]["reason"]
+    assert "Make room" in response.json()["engines"]["espeak"]["reason"]
 
 
 def test_many_who_ask_share_one_probe_and_its_answer(house: House, worker: ScriptedWorker, client: TestClient) -> None:

@@ -14,7 +14,6 @@ from longtake.studio.job_html import (
     jobs_html,
     player_html,
     player_key,
-    useful_verbs,
 )
 from longtake.wire.health import EngineReadiness, Readiness
 from longtake.wire.jobs import Progress, SpeakerView
@@ -142,11 +141,3 @@ def test_a_good_script_is_told_to_be_good() -> None:
 def test_a_healthy_server_needs_no_banner() -> None:
     ready = Readiness(ready=True, engines={"espeak": EngineReadiness(ready=True, milliseconds=70, reason=None)})
     assert health_html("en", ready) == ""
-
-
-def test_what_a_job_already_does_is_not_offered() -> None:
-    everything = ["pause", "resume", "cancel"]
-    assert useful_verbs(job(can=everything)) == {"pause", "cancel"}
-    assert useful_verbs(job("paused", can=everything)) == {"resume", "cancel"}
-    assert useful_verbs(job("cancelled", can=["cancel", "delete"])) == set()
-    assert useful_verbs(failed("x").model_copy(update={"can": ["resume", "delete"]})) == {"resume"}

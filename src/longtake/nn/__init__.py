@@ -1,0 +1,1 @@
+"""Network parts that more than one engine is made of. Knows no engine, no checkpoint, no job. Needs torch alone."""
