@@ -18,8 +18,8 @@ setup-dev: .venv/.dev  ## .venv with everything that tests and checks need
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-.venv/.dev: pyproject.toml .venv/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+.venv/.dev: pyproject.toml constraints.txt .venv/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,vibevoice]'
 	touch $@
 
 demo: setup  ## speak the examples through the real job path

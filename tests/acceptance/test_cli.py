@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from longtake.audio import measure
@@ -89,6 +90,8 @@ def test_every_format(tmp_path: Path, env: dict[str, str], audio_format: str) ->
         (["say", "-", "--engine", "festival"], TWO.encode(), 2, r"festival.*espeak"),
         (["say", "-", "--speed", "9"], TWO.encode(), 2, r"9\.0.*0\.25.*4\.0"),
         (["say", "-", "--loudness", "loud"], TWO.encode(), 2, r"loud.*podcast"),
+        (["say", "-", "--seed", "-5"], TWO.encode(), 2, r"-5 is not in the range 0<=x<="),
+        (["say", "-", "--steps", "5"], TWO.encode(), 2, r"espeak has no setting 'steps'"),
         (["say", "-"], b"Speaker 0: Zero.\nSpeaker 1: One.\n", 2, r"(?i)line 1.*start at 1"),
         (["say", "-"], b'[{"speaker": 1, "text": "Hello"', 2, r"(?i)JSON"),
         (["resume", "job_0000000000000000"], b"", 2, r"no job"),
@@ -157,6 +160,49 @@ def test_a_job_of_a_killed_say_goes_on_too(tmp_path: Path, env: dict[str, str]) 
     saying.communicate()
     run("resume", env=env, cwd=tmp_path)
     assert measure(tmp_path / "cut.flac").seconds > 600
+
+
+def test_a_job_of_a_killed_say_is_cancelled_and_deleted(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "long.txt").write_text(dialogue(120))
+    saying = subprocess.Popen(
+        [LONGTAKE, "say", "long.txt", "-o", "cut.flac"], env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert saying.stderr is not None
+    while "running 1" not in saying.stderr.readline():
+        pass
+    [worker] = psutil.Process(saying.pid).children()
+    worker.kill()
+    saying.kill()
+    saying.communicate()
+    (job,) = json.loads(run("jobs", "--json", env=env, cwd=tmp_path).stdout)
+    assert json.loads(run("jobs", "cancel", job["id"], "--json", env=env, cwd=tmp_path).stdout)["state"] == "cancelled"
+    run("jobs", "delete", job["id"], env=env, cwd=tmp_path)
+    assert list((tmp_path / "data" / "jobs").iterdir()) == []
+
+
+def test_a_finished_file_that_was_removed_is_made_again(tmp_path: Path, env: dict[str, str]) -> None:
+    told = run("say", "-", "-o", "a.mp3", "--json", env=env, cwd=tmp_path, stdin=TWO.encode())
+    job_id = json.loads(told.stdout)["id"]
+    (tmp_path / "data" / "jobs" / job_id / "audio-1.mp3").unlink()
+    run("resume", job_id, "-o", "b.mp3", env=env, cwd=tmp_path)
+    assert (tmp_path / "b.mp3").read_bytes() == (tmp_path / "a.mp3").read_bytes()
+
+
+def test_a_read_only_disk_is_told_and_lint_works_on_it(tmp_path: Path, env: dict[str, str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        run("jobs", "--data", disk / "data", env=env, cwd=tmp_path)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        for arguments in (["say", "-", "-o", "a.mp3"], ["jobs"], ["resume"]):
+            told = run(*arguments, "--data", disk / "data", env=env, cwd=tmp_path, stdin=TWO.encode(), code=2).stderr
+            assert re.search(r"cannot be used: .* cannot be written\. Name another with --data", told), told
+        run("lint", "-", "--data", disk / "data", env=env, cwd=tmp_path, stdin=TWO.encode())
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_say_joins_a_host_that_is_there(tmp_path: Path, env: dict[str, str]) -> None:
@@ -236,7 +282,7 @@ def test_help_is_instant(tmp_path: Path, env: dict[str, str]) -> None:
 
 
 def test_every_command_has_its_help_line(tmp_path: Path, env: dict[str, str]) -> None:
-    from longtake.cli.main import COMMANDS
+    from longtake.cli.group import COMMANDS
 
     for name, (_, line) in COMMANDS.items():
         assert line in run("--help", env=env, cwd=tmp_path).stdout

@@ -148,7 +148,7 @@ def test_from_an_example_to_the_finished_file(visit: Visit, url: str) -> None:
     assert path.read_bytes() == httpx.get(f"{url}/v1/audio/jobs/{job_id}/audio", trust_env=False).content
     page.reload()
     visit.until("done")
-    assert visit.sound()["length"] > 10
+    page.wait_for_function("document.querySelector('.lt-audio').duration > 10")
     assert page.input_value("#lt-script textarea").startswith("小雨"), "the draft is still there"
     assert not [asked for asked in visit.asked if not asked.startswith((url, "data:", "blob:"))], "nothing from outside"
 
@@ -211,11 +211,51 @@ def test_a_mistake_is_told_where_it_is_made(visit: Visit) -> None:
     page.wait_for_selector("#lt-findings .lt-fine")
 
 
-def test_a_file_in_gb18030(visit: Visit) -> None:
-    data = "甲：你好，世界。\n乙：再见。".encode("gb18030")
-    visit.page.set_input_files("input[type=file]", {"name": "a.txt", "mimeType": "text/plain", "buffer": data})
+def choose_file(page: Any, data: bytes) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.click("#lt-upload")
+    chooser.value.set_files({"name": "a.txt", "mimeType": "text/plain", "buffer": data})
+
+
+def until_script(page: Any, text: str) -> None:
+    page.wait_for_function("text => document.querySelector('#lt-script textarea').value === text", arg=text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "gb18030"])
+def test_a_file_is_opened_whatever_its_encoding(visit: Visit, encoding: str) -> None:
+    text = "甲：你好，世界。\n乙：再见。"
+    choose_file(visit.page, text.replace("\n", "\r\n").encode(encoding))
+    until_script(visit.page, text)
     visit.page.wait_for_selector("#lt-voice-1 input")
-    assert visit.page.input_value("#lt-script textarea") == "甲：你好，世界。\n乙：再见。"
+    assert not [asked for asked in visit.asked if "upload" in asked or "file=" in asked]
+
+
+def test_a_file_is_dropped_on_the_script(visit: Visit) -> None:
+    visit.page.evaluate(
+        "text => { const files = new DataTransfer(); files.items.add(new File([text], 'a.txt'));"
+        " document.querySelector('#lt-script textarea').dispatchEvent("
+        "new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true })); }",
+        "Anna: Dropped.\nBen: And caught.",
+    )
+    visit.page.wait_for_selector("#lt-voice-1 input")
+    until_script(visit.page, "Anna: Dropped.\nBen: And caught.")
+
+
+def test_a_file_that_is_no_script_is_told_and_changes_nothing(visit: Visit) -> None:
+    page = visit.page
+    visit.write("Anna: This stays.")
+    page.wait_for_selector("#lt-findings .lt-fine")  # a check clears the complaint
+    for data, told in (
+        (b"\x89PNG\r\n\x1a\n\x00", "not text but binary data"),
+        (b"a" * 300_000, "300,000 characters, the limit is 200,000"),
+        (b"a" * 4_000_001, "too large for a script"),
+    ):
+        choose_file(page, data)
+        page.wait_for_selector(f"#lt-complaint >> text={told}")
+        assert page.input_value("#lt-script textarea") == "Anna: This stays."
+    choose_file(page, b"Anna: This comes.")
+    until_script(page, "Anna: This comes.")
+    page.wait_for_selector("#lt-complaint >> .lt-complaint", state="detached")
 
 
 def test_a_narrow_chinese_phone(browser: Any, url: str) -> None:
@@ -242,6 +282,10 @@ def test_with_a_key_the_page_asks_for_it_and_passes_the_audio_on(browser: Any, t
         page.fill("input[type=password]", KEY)
         page.press("input[type=password]", "Enter")
         visit.booted()
+        page.click("#lt-example-en")
+        page.wait_for_selector("#lt-findings .lt-fine")
+        choose_file(page, "甲：你好，世界。".encode("gb18030"))
+        until_script(page, "甲：你好，世界。")
         page.click("#lt-example-en")
         job_id = visit.start()
         visit.until("done")

@@ -15,7 +15,7 @@ import pytest
 
 from longtake.audio import measure
 from longtake.cli import exits
-from longtake.cli.main import COMMANDS, cli
+from longtake.cli.group import COMMANDS, cli
 from tests.docs.markdown import PAGES, ROOT, fences, spans, table
 from tests.support.served import Served
 
@@ -53,6 +53,8 @@ def test_every_command_that_is_named_exists_with_its_options() -> None:
     for name, rest in lines:
         command = cli.get_command(context, name)
         assert command is not None, f"longtake {name}"
+        if isinstance(command, click.Group) and (verb := rest.split()[:1]):
+            command = command.commands.get(verb[0], command)
         options = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
         assert set(re.findall(r"(?<!\S)-{1,2}[a-z][\w-]*", rest)) <= options | {"--help"}, name
 

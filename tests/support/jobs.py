@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from longtake.core.records import Line, Mark, Passage
-from longtake.jobs.records import JobSpec, PlannedPassage, SpokenPassage
+from longtake.jobs.records import JobSpec, PlannedPassage, Stretch
 
 
 def spec(**changes: Any) -> JobSpec:
@@ -32,5 +32,5 @@ def planned(count: int, *, estimated_s: float = 2.0, silence_s: float = 0.5, uni
     ]
 
 
-def spoken(index: int, *, samples: int = 24_000, token: int = 1) -> SpokenPassage:
-    return SpokenPassage(index, f"{index:06d}-{token}.pcm", "0" * 64, samples, (Mark(0.0, 1.0, "Passage", 1),))
+def spoken(index: int, *, samples: int = 24_000, token: int = 1) -> Stretch:
+    return Stretch(index, f"{index:06d}-{token}.pcm", "0" * 64, samples, (Mark(0.0, 1.0, "Passage", 1),))

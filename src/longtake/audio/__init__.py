@@ -1,14 +1,15 @@
 """Passages become one finished file: join, level, encode, subtitles. Knows neither engines nor jobs."""
 
 from longtake.audio.assembly import Assembly, AudioFile
-from longtake.audio.disk import commit_file
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import AudioFormat, Pcm, parse_format
 from longtake.audio.join import Joiner
 from longtake.audio.loudness import Leveller, Loudness, parse_loudness
-from longtake.audio.pcmfile import PassageFile, has_sha256, read_passage, sha256_of, write_passage
+from longtake.audio.pcmfile import StretchFile, has_sha256, read_samples, read_trace, sha256_of, write_stretch
 from longtake.audio.probe import Measured, decode_mono, measure
+from longtake.audio.recording import ReadRecording, read_recording
 from longtake.audio.subtitles import Cue, SpokenPassage, build_cues, to_srt, to_vtt
+from longtake.core.disk import commit_file
 
 __all__ = [
     "Assembly",
@@ -20,9 +21,10 @@ __all__ = [
     "Leveller",
     "Loudness",
     "Measured",
-    "PassageFile",
     "Pcm",
+    "ReadRecording",
     "SpokenPassage",
+    "StretchFile",
     "build_cues",
     "commit_file",
     "decode_mono",
@@ -30,9 +32,11 @@ __all__ = [
     "measure",
     "parse_format",
     "parse_loudness",
-    "read_passage",
+    "read_recording",
+    "read_samples",
+    "read_trace",
     "sha256_of",
     "to_srt",
     "to_vtt",
-    "write_passage",
+    "write_stretch",
 ]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from longtake.audio.disk import disk_error
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import AudioFormat, Pcm
 from longtake.audio.join import Joiner
 from longtake.audio.loudness import Leveller, Loudness
+from longtake.core.disk import disk_error
 from longtake.core.units import SAMPLE_RATE_HZ
 
-_FLUSH_EVERY_SAMPLES = 5 * SAMPLE_RATE_HZ
+_FLUSH_EVERY_SAMPLES = SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,25 @@ class Assembly:
         audio_format: Of the file.
         loudness: Anything but ``off`` delays what readers of the part can hear by 4 s.
         fade_s: Fade at the edges of each passage.
+        before_block: Called before each block of at most about a second is encoded, silence included. What it raises
+            ends the call that encodes, and only `abort` helps then.
 
     Raises:
         DiskFullError: The folder has no room. Every method but `abort` may raise it; after it only `abort` helps.
         WorkerError: Any other I/O error, likewise.
     """
 
-    def __init__(self, part: Path, audio_format: AudioFormat, loudness: Loudness, *, fade_s: float = 0.005) -> None:
+    def __init__(
+        self,
+        part: Path,
+        audio_format: AudioFormat,
+        loudness: Loudness,
+        *,
+        fade_s: float = 0.005,
+        before_block: Callable[[], None] = lambda: None,
+    ) -> None:
         self._part = part
+        self._before_block = before_block
         self._joiner = Joiner(fade_s)
         self._leveller = Leveller(loudness)
         self._encoder = Encoder(part, audio_format)
@@ -77,6 +88,7 @@ class Assembly:
             pcm: int16 at 24 kHz, chunks of any length; may be an hour long and is never held as a whole.
         """
         for joined in self._joiner.add(silence_before_s, pcm):
+            self._before_block()
             self._encode(self._leveller.push(joined))
         self._encoder.flush()
 

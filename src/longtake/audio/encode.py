@@ -18,8 +18,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from longtake.audio.disk import disk_error
 from longtake.audio.formats import OPUS_PAGE_S, AudioFormat, Pcm, Recipe
+from longtake.core.disk import disk_error
 from longtake.core.errors import InvariantError
 from longtake.core.units import SAMPLE_RATE_HZ
 

@@ -1,4 +1,7 @@
-"""A spoken passage on disk: raw little-endian int16, mono, 24 kHz, whole or absent. Does not know jobs."""
+"""A stretch of speech on disk, whole or absent: raw little-endian int16, mono, 24 kHz; behind it, its trace.
+
+Knows neither jobs nor what a trace means: it is what an engine wants to be given back when it goes on.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,32 @@ from pathlib import Path
 
 import numpy as np
 
-from longtake.audio.disk import commit_file, disk_error
 from longtake.audio.formats import Pcm
+from longtake.core.disk import commit_file, disk_error
 from longtake.core.errors import WorkerError
 from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 
-__all__ = ["PassageFile", "commit_file", "has_sha256", "read_passage", "sha256_of", "write_passage"]
+__all__ = ["StretchFile", "commit_file", "has_sha256", "read_samples", "read_trace", "sha256_of", "write_stretch"]
 
 _HASH_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class PassageFile:
-    """A passage that is safely on disk. ``sha256`` is of its bytes, in hex."""
+class StretchFile:
+    """A stretch that is safely on disk. ``sha256`` is of all its bytes, in hex."""
 
     path: Path
     samples: int
     sha256: str
 
 
-def write_passage(final: Path, chunks: Iterable[Pcm]) -> PassageFile:
-    """Write a passage so that it survives a crash whole, or not at all: write, fsync, rename, fsync the folder.
+def write_stretch(final: Path, chunks: Iterable[Pcm], trace: bytes = b"") -> StretchFile:
+    """Write a stretch so that it survives a crash whole, or not at all: write, fsync, rename, fsync the folder.
 
     Args:
         final: Where it will lie; its folder must exist. A file of that name is replaced.
         chunks: int16 at 24 kHz, chunks of any length. Memory: one chunk.
+        trace: Goes behind the samples.
 
     Raises:
         DiskFullError: No room; the half-written file was removed.
@@ -49,6 +53,8 @@ def write_passage(final: Path, chunks: Iterable[Pcm]) -> PassageFile:
                 digest.update(data)
                 file.write(data)
                 samples += chunk.size
+            digest.update(trace)
+            file.write(trace)
         commit_file(tmp, final)
     except OSError as error:
         tmp.unlink(missing_ok=True)
@@ -56,21 +62,41 @@ def write_passage(final: Path, chunks: Iterable[Pcm]) -> PassageFile:
     except BaseException:  # the engine failed, or the job was cancelled: nothing half-spoken stays behind
         tmp.unlink(missing_ok=True)
         raise
-    return PassageFile(final, samples, digest.hexdigest())
+    return StretchFile(final, samples, digest.hexdigest())
 
 
-def read_passage(path: Path, block_samples: int = SAMPLE_RATE_HZ) -> Iterator[Pcm]:
-    """Yield a passage as int16 blocks of ``block_samples``, the last one shorter. Memory: one block.
+def read_samples(path: Path, samples: int, block_samples: int = SAMPLE_RATE_HZ) -> Iterator[Pcm]:
+    """Yield the samples of a stretch as int16 blocks of ``block_samples``, the last one shorter. Memory: one block.
+
+    Args:
+        samples: How many it holds.
 
     Raises:
-        WorkerError: The file cannot be read, or does not hold whole samples.
+        WorkerError: The file cannot be read, or holds fewer.
     """
     try:
         with path.open("rb") as file:
-            while data := file.read(block_samples * BYTES_PER_SAMPLE):
-                if len(data) % BYTES_PER_SAMPLE:
-                    raise WorkerError(f"{path} ends within a sample: it is damaged. Have the passage spoken again.")
+            while samples > 0:
+                block = min(samples, block_samples)
+                data = file.read(block * BYTES_PER_SAMPLE)
+                if len(data) < block * BYTES_PER_SAMPLE:
+                    raise WorkerError(f"{path} is too short: it is damaged. Have the passage spoken again.")
                 yield np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+                samples -= block
+    except OSError as error:
+        raise WorkerError(f"Could not read {path}: {error.strerror or error}.", code="read_failed") from error
+
+
+def read_trace(path: Path, samples: int) -> bytes:
+    """What lies behind the samples of a stretch.
+
+    Raises:
+        WorkerError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(samples * BYTES_PER_SAMPLE)
+            return file.read()
     except OSError as error:
         raise WorkerError(f"Could not read {path}: {error.strerror or error}.", code="read_failed") from error
 

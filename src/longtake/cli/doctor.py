@@ -19,7 +19,6 @@ from longtake.cli.options import data_option, json_option
 from longtake.config import Settings, load_settings
 from longtake.core.errors import LongtakeError
 from longtake.core.units import format_bytes, seconds_of
-from longtake.engines.registry import engine_names
 from longtake.intake import JobRequest
 from longtake.jobs.states import ENDED, State
 from longtake.wiring import Host, open_host
@@ -59,7 +58,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield Check("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
     yield _tried("ffmpeg", _ffmpeg, "Install longtake again: its audio library does not load.")
     yield _tried("data folder", partial(_data_folder, settings), "Name another folder with --data.")
-    for engine in engine_names():
+    for engine in settings.engines:
         yield _tried(f"speak {engine}", partial(_speak, engine), "See the message; try again after mending it.")
 
 

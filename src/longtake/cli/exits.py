@@ -28,5 +28,5 @@ def exit_code_of(error: LongtakeError) -> int:
 
 def exit_code_of_failed_job(error: Mapping[str, Any] | None) -> int:
     """A failed job keeps its error as a record."""
-    is_input = error is not None and error.get("type") == "invalid_request_error"
-    return EXIT_BAD_INPUT if is_input else EXIT_ENGINE_FAILED
+    by_type = {"invalid_request_error": EXIT_BAD_INPUT, "capacity_error": EXIT_DOES_NOT_FIT}
+    return by_type.get(str((error or {}).get("type")), EXIT_ENGINE_FAILED)

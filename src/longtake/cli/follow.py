@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
@@ -85,7 +86,7 @@ class Bar:
             total=job.estimated_s,
             completed=seconds_of(job.audio_samples),
             spoken=_spoken(job),
-            note=note,
+            note=escape(note),  # "[/dev/nvidia0]" is no markup
             eta=job.eta_s,
         )
 

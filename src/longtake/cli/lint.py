@@ -8,13 +8,23 @@ from pathlib import Path
 
 import click
 
+from longtake.cli.casting import voices_from_files
 from longtake.cli.exits import EXIT_BAD_INPUT
-from longtake.cli.options import data_option, json_option, limit_options, parse_voices, read_script, script_options
+from longtake.cli.options import (
+    data_option,
+    given,
+    json_option,
+    limit_options,
+    model_options,
+    parse_voices,
+    read_script,
+    script_options,
+)
 from longtake.config import load_settings
 from longtake.core.units import format_duration
 from longtake.intake import JobRequest, Judged
 from longtake.script import check_size, decode_script
-from longtake.wiring import open_host
+from longtake.wiring import open_intake
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -22,6 +32,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 @click.command()
 @click.argument("script", metavar="SCRIPT")
 @script_options
+@model_options
 @limit_options
 @data_option
 @json_option
@@ -30,6 +41,9 @@ def lint(
     engine: str | None,
     voices: tuple[str, ...],
     speed: float,
+    context: str | None,
+    steps: int | None,
+    guidance: float | None,
     max_characters: int | None,
     max_minutes: float | None,
     data: Path | None,
@@ -44,10 +58,16 @@ def lint(
         engines=(engine,) if engine else None,
         limits={"max_characters": max_characters, "max_minutes": max_minutes},
     )
-    with open_host(settings, workers=False) as host:
+    with open_intake(settings) as intake:
         raw = read_script(script)
-        check_size(raw, host.intake.limits)
-        judged = host.intake.judge(JobRequest(decode_script(raw), voices=parse_voices(voices), speed=speed))
+        check_size(raw, intake.limits)
+        request = JobRequest(
+            decode_script(raw),
+            voices=voices_from_files(parse_voices(voices), intake, is_kept=False),
+            speed=speed,
+            settings=given(context=context, steps=steps, guidance=guidance),
+        )
+        judged = intake.judge(request)
     if as_json:
         click.echo(json.dumps(judged.to_dict(), ensure_ascii=False, indent=2))
     else:

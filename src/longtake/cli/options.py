@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from longtake.core.errors import InputError
+from longtake.engines.registry import engine_names
 
 F = TypeVar("F", bound=Callable[..., Any])
+ENGINES = ", ".join(engine_names())
 
 
 def data_option(function: F) -> F:
@@ -36,6 +38,7 @@ def limit_options(function: F) -> F:
 
 def engine_options(function: F) -> F:
     for option in (
+        click.option("--lora", metavar="L", help="Folder or hub id of a LoRA adapter, for engines that take one."),
         click.option("--memory-budget", metavar="SIZE", help="Bytes the engine may hold, such as 20GiB."),
         click.option("--dtype", metavar="T", help="auto, fp32, fp16, bf16."),
         click.option("--device", metavar="D", help="auto, cpu, cuda, mps."),
@@ -49,12 +52,38 @@ def script_options(function: F) -> F:
     for option in (
         click.option("--speed", type=float, default=1.0, show_default=True, help="0.25 to 4."),
         click.option(
-            "--voice", "voices", multiple=True, metavar="WHO=ID", help="A voice: --voice 1=en-us+f2, or by name."
+            "--voice",
+            "voices",
+            multiple=True,
+            metavar="WHO=ID",
+            help="A voice (1=en-us+f2, Alice=en-gb), or a recording (1=me.wav).",
         ),
-        click.option("--engine", metavar="E", help="espeak.  [default: espeak]"),
+        click.option("--engine", metavar="E", help=f"{ENGINES}.  [default: espeak]"),
     ):
         function = option(function)
     return function
+
+
+def model_options(function: F) -> F:
+    """Settings of a request that some engines know; one that does not know them says so."""
+    for option in (
+        click.option(
+            "--guidance", type=float, metavar="X", help="VibeVoice: how strongly the text leads.  [default: 1.3]"
+        ),
+        click.option("--steps", type=int, metavar="N", help="VibeVoice: diffusion steps a frame.  [default: 10]"),
+        click.option(
+            "--context",
+            type=click.Choice(["full", "window"]),
+            help="VibeVoice: the whole script in view at once, or passage by passage.  [default: full if it fits]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """What was asked for, without what was left to the engine."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def parse_voices(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
+import math
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from longtake.audio import AudioFormat, commit_file, parse_format
+from longtake.cli import interrupts
+from longtake.cli.casting import voices_from_files
 from longtake.cli.exits import EXIT_DOES_NOT_FIT, EXIT_INTERRUPTED, exit_code_of_failed_job
 from longtake.cli.follow import follow, show_for
 from longtake.cli.options import (
     data_option,
     engine_options,
+    given,
     json_option,
     limit_options,
+    model_options,
     parse_voices,
     read_script,
     script_options,
 )
-from longtake.config import Settings, load_settings
+from longtake.cli.target import (
+    default_target,
+    deliver,
+    format_of,
+    is_standard_output,
+    require_same_format,
+    require_writable,
+    target_of,
+)
+from longtake.config import EngineSettings, Settings, load_settings
 from longtake.core.errors import EngineError, InputError
 from longtake.core.units import format_duration, seconds_of
-from longtake.delivery import subtitles_of
+from longtake.delivery import audio_path
 from longtake.intake import JobRequest
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
 from longtake.script import check_size, decode_script
 from longtake.supervise import WorkerState
-from longtake.wiring import Host
+from longtake.supervise.supervisor import RESTART
+from longtake.wiring import Host, open_host
+
+MAX_SEED = 2**63 - 1  # as over HTTP
+NO_WORKER_S = 30.0  # longer than a worker of another process is away between two starts
 
 
 @click.command()
@@ -46,9 +62,10 @@ from longtake.wiring import Host
     "--loudness", default="podcast", show_default=True, metavar="L", help="off, podcast (−16 LUFS), audiobook (−19)."
 )
 @click.option("--subtitles", type=click.Choice(["srt", "vtt"]), multiple=True, help="Write them beside the audio, too.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True)
 @click.option("--turn-silence", type=float, default=0.45, show_default=True, help="Between turns, in seconds.")
 @click.option("--sentence-silence", type=float, default=0.15, show_default=True, help="Between sentences, in seconds.")
+@model_options
 @engine_options
 @limit_options
 @data_option
@@ -65,10 +82,14 @@ def say(
     seed: int,
     turn_silence: float,
     sentence_silence: float,
+    context: str | None,
+    steps: int | None,
+    guidance: float | None,
     model: str | None,
     device: str | None,
     dtype: str | None,
     memory_budget: str | None,
+    lora: str | None,
     max_characters: int | None,
     max_minutes: float | None,
     data: Path | None,
@@ -81,29 +102,29 @@ def say(
     settings = load_settings(
         data=data,
         engines=(engine,) if engine else None,
-        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget},
+        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
         limits={"max_characters": max_characters, "max_minutes": max_minutes},
     )
-    out = out or _default_out(script, audio_format)
-    _require_folder(out)
-    host = Host(settings)
-    try:
+    out = out or default_target(script, audio_format)
+    require_writable(out, subtitles)
+    with _opened(settings) as host:
         raw = read_script(script)
         check_size(raw, host.intake.limits)
         request = JobRequest(
             script=decode_script(raw),
-            voices=parse_voices(voices),
-            response_format=str(_format_of(out, audio_format)),
+            voices=voices_from_files(parse_voices(voices), host.intake, is_kept=True),
+            response_format=str(format_of(out, audio_format)),
             loudness=loudness,
             speed=speed,
             seed=seed,
+            settings=given(context=context, steps=steps, guidance=guidance),
             turn_silence_s=turn_silence,
             sentence_silence_s=sentence_silence,
         )
-        job, _ = host.intake.submit(request, out_path=str(out.absolute()))
-        _speak(host, job, as_json=as_json, subtitles=subtitles)
-    finally:
-        host.close()
+        with interrupts.noted():  # from here on there is a job to name
+            job, _ = host.intake.submit(request, out_path=str(out.absolute()), out_subtitles=subtitles)
+            interrupts.will_tell(_interrupted(job, settings))
+        _speak(host, job, Path(str(job.out_path)), subtitles, as_json=as_json)
 
 
 @click.command()
@@ -121,98 +142,124 @@ def resume(
     device: str | None,
     dtype: str | None,
     memory_budget: str | None,
+    lora: str | None,
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Go on with JOB (the newest unfinished one if none is named) where it stopped: paused, interrupted or failed."""
+    """Go on with JOB where it stopped: paused, interrupted, failed, or done and not delivered.
+
+    The newest unfinished one if none is named. It is looked for in one data folder: give the --data that say was given.
+    """
     settings = load_settings(
-        data=data, engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget}
+        data=data,
+        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
     )
-    host = Host(settings)
-    try:
+    with _opened(settings) as host:
+        host.free_orphans()
         job = host.store.job(job_id) if job_id else _newest_unfinished(host)
         if job.state is State.CANCELLED:
             raise InputError(f"The job {job.id} was cancelled. Say its script again.", code="job_is_cancelled")
-        if out is not None:
-            _require_folder(out)
+        target, wanted = out or target_of(job), subtitles or job.out_subtitles
+        require_same_format(target, job)
+        require_writable(target, wanted)
+        interrupts.will_tell(_interrupted(job, settings))
         if job.state is not State.DONE:
-            _free_if_orphaned(host)
             job = host.store.resume(job.id)
-        _speak(host, job, as_json=as_json, subtitles=subtitles, out=out)
-    finally:
-        host.close()
+        elif audio_path(host.folder, job) is None:
+            job = host.store.reopen(job.id)
+        _speak(host, job, target, wanted, as_json=as_json)
 
 
-def _speak(host: Host, job: Job, *, as_json: bool, subtitles: Iterable[str], out: Path | None = None) -> None:
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Host]:
+    """A host to speak with. An interrupt is told before the host is closed, because that may take seconds."""
+    with open_host(settings, workers=False) as host:
+        try:
+            yield host
+        except KeyboardInterrupt:
+            interrupts.tell()
+            sys.exit(EXIT_INTERRUPTED)
+
+
+def _speak(host: Host, job: Job, target: Path, subtitles: tuple[str, ...], *, as_json: bool) -> None:
     """Host the job until it ends, or watch another process do so; then deliver."""
-    signal.signal(signal.SIGTERM, _interrupt)
-
-    def look() -> Job:
-        # The other host may have been the command line, with eyes for its own job alone: take over when it has gone.
-        current = host.store.job(job.id)
-        if current.state not in ENDED and not host.is_hosting and host.folder.lock():
-            host.start_workers(only_job=job)
-        broken = [status for status in host.statuses() if status.state is WorkerState.BROKEN]
-        if broken and current.state not in ENDED:
-            raise EngineError(
-                f"{broken[0].engine} cannot speak: {broken[0].reason} The job is kept; when the cause is mended: "
-                f"longtake resume {job.id}{_data_hint(host.settings)}"
-            )
-        return current
-
-    def note() -> str:
-        if not host.is_hosting:
-            return f"waiting for longtake process {host.folder.host_pid()}, which uses this data folder"
-        status = host.statuses()[0]
-        return f"{status.state}: {status.reason}" if status.reason else ""
-
-    try:
-        ended = follow(look, show_for(quiet=as_json), note)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, _leave_at_once)
-        host.close()
-        click.echo(
-            f"\nInterrupted; nothing is lost. Go on with: longtake resume {job.id}{_data_hint(host.settings)}", err=True
-        )
-        sys.exit(EXIT_INTERRUPTED)
+    with interrupts.noted() as check:
+        ended = follow(_look_at(host, job, check), show_for(quiet=as_json), lambda: _note(host))
     if ended.state is not State.DONE:
         _report_unfinished(ended, host.settings)
-    path = _deliver(host, ended, out, subtitles)
-    _report_done(ended, path, as_json=as_json)
+    deliver(host, ended, target, subtitles, remedy=_go_on(ended, host.settings, "-o", "FILE"))
+    interrupts.will_tell()  # there is nothing to go on with any more
+    _report_done(ended, target, as_json=as_json)
 
 
-def _deliver(host: Host, job: Job, out: Path | None, subtitles: Iterable[str]) -> Path:
-    """Copy the finished file to where it was asked for, whole or not at all."""
-    assert job.audio_file is not None  # noqa: S101  (it is done)
-    source = host.folder.job(job.id) / job.audio_file
-    target = out or (Path(job.out_path) if job.out_path else Path(source.name))
-    tmp = target.with_name(f".{target.name}.tmp")
-    try:
-        shutil.copyfile(source, tmp)
-        commit_file(tmp, target)
-        for kind in subtitles:
-            target.with_suffix(f".{kind}").write_text("".join(subtitles_of(host.store, job, kind)), encoding="utf-8")
-    except OSError as error:
-        tmp.unlink(missing_ok=True)
-        raise InputError(
-            f"{target} cannot be written: {error.strerror}. The audio is safe; deliver it elsewhere with: "
-            f"longtake resume {job.id} -o FILE",
-            code="cannot_write",
-            param="out",
-        ) from error
-    return target
+def _look_at(host: Host, job: Job, check: Callable[[], None]) -> Callable[[], Job]:
+    """How the job is now. Looking also takes care that somebody speaks it, and gives up when nobody can."""
+    silent_since_s = math.inf
+
+    def look() -> Job:
+        nonlocal silent_since_s
+        check()
+        current = host.store.job(job.id)
+        if current.state in ENDED:
+            return current
+        # The other host may have been the command line, with eyes for its own job alone: take over when it has gone.
+        if not host.is_hosting and host.folder.lock():
+            host.start_workers(only_job=job)
+        if host.is_hosting:
+            _require_unbroken(host, job)
+        elif host.has_living_worker(job.spec.engine):
+            silent_since_s = math.inf
+        else:
+            now_s = host.clock.monotonic_s()
+            silent_since_s = min(silent_since_s, now_s)
+            if now_s - silent_since_s >= NO_WORKER_S:
+                raise _nobody_speaks(host, job)
+        return current
+
+    return look
+
+
+def _require_unbroken(host: Host, job: Job) -> None:
+    """
+    Raises:
+        EngineError: Our own worker cannot speak.
+    """
+    for status in host.statuses():
+        if status.state is WorkerState.BROKEN:
+            raise EngineError(
+                f"{status.engine} cannot speak: {status.reason} The job is kept; when the cause is mended: "
+                f"{_go_on(job, host.settings)}"
+            )
+
+
+def _nobody_speaks(host: Host, job: Job) -> EngineError:
+    engine, pid = job.spec.engine, host.folder.host_pid() or "unknown"
+    return EngineError(
+        f"The longtake process {pid} uses this data folder, and for {NO_WORKER_S:.0f} s it has had no living worker "
+        f"for {engine}. Restart that worker (a server does so on POST {RESTART}?engine={engine}), stop the process or "
+        f"wait for its end. The job is kept; then go on with: {_go_on(job, host.settings)}",
+        code="no_worker",
+    )
+
+
+def _note(host: Host) -> str:
+    """What the job waits for."""
+    if not host.is_hosting:
+        return f"waiting for longtake process {host.folder.host_pid()}, which uses this data folder"
+    status = host.statuses()[0]
+    return f"{status.state}: {status.reason}" if status.reason else ""
 
 
 def _report_done(job: Job, path: Path, *, as_json: bool) -> None:
     seconds = seconds_of(job.audio_samples)
+    told = f"{path}  ({format_duration(seconds)})"
     if as_json:
-        click.echo(json.dumps({"id": job.id, "state": str(job.state), "path": str(path), "seconds": round(seconds, 3)}))
-    else:
-        click.echo(f"{path}  ({format_duration(seconds)})")
+        told = json.dumps({"id": job.id, "state": str(job.state), "path": str(path), "seconds": round(seconds, 3)})
+    click.echo(told, err=is_standard_output(path))
 
 
 def _report_unfinished(job: Job, settings: Settings) -> NoReturn:
-    go_on = f"longtake resume {job.id}{_data_hint(settings)}"
+    go_on = _go_on(job, settings)
     if job.state is State.FAILED:
         message = (job.error or {}).get("message", "for an unknown reason")
         click.echo(f"The job failed: {message}\nWhat was spoken is kept. Try again with: {go_on}", err=True)
@@ -228,55 +275,26 @@ def _report_unfinished(job: Job, settings: Settings) -> NoReturn:
 
 
 def _newest_unfinished(host: Host) -> Job:
-    for job in host.store.jobs(limit=1000):
-        if job.state not in (State.DONE, State.CANCELLED):
-            return job
+    before = None
+    while page := host.store.jobs(before=before, limit=100):
+        for job in page:
+            if job.is_undelivered or job.state not in (State.DONE, State.CANCELLING, State.CANCELLED):
+                return job
+        before = page[-1].number
     raise InputError("There is no unfinished job.", code="nothing_to_resume", param="job")
 
 
-def _free_if_orphaned(host: Host) -> None:
-    """A job that a killed process left running is nobody's: free it at once rather than when its lease runs out."""
-    if host.folder.lock():
-        host.store.release_all()
+def _interrupted(job: Job, settings: Settings) -> str:
+    return f"Interrupted; nothing is lost. Go on with: {_go_on(job, settings)}"
 
 
-def _format_of(out: Path, asked: str | None) -> AudioFormat:
-    if asked is not None:
-        return parse_format(asked)
-    by_suffix = {audio_format.suffix: audio_format for audio_format in AudioFormat} | {".ogg": AudioFormat.OPUS}
-    found = by_suffix.get(out.suffix.lower())
-    if found is None:
-        raise InputError(
-            f"The format cannot be told from {out.name!r}. End it in {', '.join(sorted(by_suffix))}, or give --format.",
-            code="unknown_format",
-            param="out",
-        )
-    return found
-
-
-def _default_out(script: str, audio_format: str | None) -> Path:
-    suffix = parse_format(audio_format).suffix if audio_format else ".mp3"
-    return Path(("speech" if script == "-" else Path(script).stem) + suffix)
-
-
-def _require_folder(out: Path) -> None:
-    folder = out.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(
-            f"{out} cannot be written: {folder} is no folder that you may write to.", code="cannot_write", param="out"
-        )
-    if out.is_dir():
-        raise InputError(f"{out} is a folder. Name a file.", code="cannot_write", param="out")
-
-
-def _data_hint(settings: Settings) -> str:
-    is_default = settings.data == Settings.model_fields["data"].get_default(call_default_factory=True)
-    return "" if is_default else f" --data {settings.data}"
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _leave_at_once(*_: object) -> NoReturn:
-    os._exit(EXIT_INTERRUPTED)
+def _go_on(job: Job, settings: Settings, *more: str) -> str:
+    """The command that goes on with the job, in the same data folder and with the same engine."""
+    words = ["longtake", "resume", job.id, *more]
+    if settings.data != Settings.model_fields["data"].get_default(call_default_factory=True):
+        words += ["--data", str(settings.data)]
+    usual = EngineSettings().model_dump()
+    for name, value in settings.engine.model_dump().items():
+        if value != usual[name]:
+            words += [f"--{name.replace('_', '-')}", value]
+    return shlex.join(words)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from longtake.cli.options import data_option, engine_options, limit_options
+from longtake.cli import interrupts
+from longtake.cli.options import ENGINES, data_option, engine_options, limit_options
 from longtake.config import ServerSettings, load_settings
 from longtake.core.errors import InputError
 
@@ -17,7 +18,13 @@ from longtake.core.errors import InputError
 @click.command()
 @click.option("--host", metavar="H", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, metavar="P", help="Port to listen on, 0 for a free one.  [default: 7860]")
-@click.option("--engine", "engines", multiple=True, metavar="E", help="Engine to serve; several times for several.")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="E",
+    help=f"Engine to serve, several times for several: {ENGINES}.  [default: espeak]",
+)
 @engine_options
 @limit_options
 @click.option(
@@ -35,6 +42,7 @@ def serve(
     device: str | None,
     dtype: str | None,
     memory_budget: str | None,
+    lora: str | None,
     max_characters: int | None,
     max_minutes: float | None,
     speech_max_characters: int | None,
@@ -51,7 +59,7 @@ def serve(
         data=data,
         engines=engines,
         server={"host": host, "port": port, "speech_max_characters": speech_max_characters},
-        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget},
+        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
         limits={
             "max_characters": max_characters,
             "max_minutes": max_minutes,
@@ -63,7 +71,8 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # the studio asks the API every second
     with _listen(settings.server) as listener:
-        from longtake.wiring.serve import run_server  # here: gradio takes seconds to import
+        with interrupts.leaving_at_once():
+            from longtake.wiring.serve import run_server  # here: what it needs takes a second to import
 
         run_server(settings, listener, with_studio=not no_studio)
 

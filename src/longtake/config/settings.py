@@ -6,15 +6,38 @@ File: TOML, named by ``--config`` or ``LONGTAKE_CONFIG``. docs/settings.md lists
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from longtake.core.errors import InputError
+
+ENVIRONMENT = "LONGTAKE_"
+
+
+def _words(value: object) -> object:
+    """``espeak, vibevoice`` and ``["espeak", "vibevoice"]`` are the same list in the environment."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 class Node(BaseModel):
@@ -25,9 +48,12 @@ class ServerSettings(Node):
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs `api_key`.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_key: str | None = Field(None, description="Key that clients must send as `Authorization: Bearer …`.")
-    allowed_hosts: tuple[str, ...] = Field((), description="Host names beside loopback that requests may address.")
+    allowed_hosts: Words = Field((), description="Host names beside loopback that requests may address.")
     speech_max_characters: int = Field(4096, ge=1, description="Longest `input` of POST /v1/audio/speech.")
     body_max_bytes: int = Field(4_000_000, ge=1024, description="Longest request body.")
+    recording_max_bytes: int = Field(
+        20_000_000, ge=1024, description="Longest request body that brings a recording (POST /v1/audio/voices)."
+    )
 
 
 class LimitSettings(Node):
@@ -42,6 +68,7 @@ class EngineSettings(Node):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     dtype: str = Field("auto", description="auto, fp32, fp16, bf16.")
     memory_budget: str | None = Field(None, description="Bytes the engine may hold, such as 20GiB.")
+    lora: str | None = Field(None, description="Folder or hub id of a LoRA adapter, for engines that take one.")
 
 
 class WorkerSettings(Node):
@@ -62,7 +89,7 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LONGTAKE_",
+        env_prefix=ENVIRONMENT,
         env_nested_delimiter="__",
         frozen=True,
         extra="ignore",
@@ -73,9 +100,7 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("longtake", appauthor=False)),
         description="Data folder: job store, audio, logs. Must be on a local disk.",
     )
-    engines: tuple[str, ...] = Field(
-        ("espeak",), min_length=1, description="Engines to serve; the first is the default."
-    )
+    engines: Words = Field(("espeak",), min_length=1, description="Engines to serve; the first is the default.")
     disk_floor_mib: int = Field(64, ge=16, description="Space that must stay free in the data folder, in MiB.")
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
@@ -112,14 +137,35 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**_given(flags))
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        place = [str(part) for part in first["loc"]]
+        name = ".".join(place)
         raise InputError(
-            f"The setting {name} is {first.get('input')!r}: {first['msg']}.", code="invalid_setting", param=name
+            f"The setting {name}{_origin(place, flags)} is {first.get('input')!r}: {first['msg']}.",
+            code="invalid_setting",
+            param=name,
+        ) from error
+    except SettingsError as error:  # a node that is given whole, as JSON
+        raise InputError(
+            f"The environment ({ENVIRONMENT}…) cannot be read: {error}.", code="invalid_setting"
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"The settings file cannot be read: {error}.", code="invalid_setting", param="config"
+            f"The settings file {file} cannot be read: {error}.", code="invalid_setting", param="config"
         ) from error
+
+
+def _origin(place: Sequence[str], flags: dict[str, Any]) -> str:
+    """Names the environment variable that a value comes from; empty when it comes from elsewhere."""
+    given: Any = _given(flags)
+    for part in place:
+        given = given.get(part) if isinstance(given, dict) else None
+    if given is not None:
+        return ""
+    names = {name.upper(): name for name in os.environ}
+    for length in range(len(place), 0, -1):  # of a list the place of the word is named, too
+        if found := names.get(ENVIRONMENT + "__".join(place[:length]).upper()):
+            return f" (environment variable {found})"
+    return ""
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

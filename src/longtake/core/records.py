@@ -65,12 +65,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice that a user can name in a request. `id` is opaque: never a path."""
+    """A voice that a user can name in a request. `id` is opaque: never a path.
+
+    Attributes:
+        recording_s: How long its recording is; None for a voice of the engine's own.
+    """
 
     id: str
     name: str
     language: str
     engine: str
+    recording_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,11 @@ class EngineInfo:
         max_active: How many requests it speaks side by side.
         paces: Language → units per minute at speed 1.0, before anything was learned. A unit is a character of Chinese,
             Japanese, Korean or Thai, and a word of every other language; ``*`` is the pace of languages not named.
+        keeps_traces: It can go on in the middle of a passage.
+        past_passages: How many passages before one it wants to know; more than 0 means that a job's passages are spoken
+            one after the other.
+        speaks_recordings: Its voices are recordings that users add (`longtake voices add`), not its own.
+        changes_speed: It can speak faster or slower than its voices do by themselves.
     """
 
     name: str
@@ -95,3 +105,7 @@ class EngineInfo:
     max_passage_characters: int
     max_active: int
     paces: Mapping[str, float]
+    keeps_traces: bool = False
+    past_passages: int = 0
+    speaks_recordings: bool = False
+    changes_speed: bool = True

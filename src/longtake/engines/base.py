@@ -31,17 +31,23 @@ class SpeakRequest:
         id: Unique among the active requests of one engine.
         voices: Speaker number → voice id, for every speaker of the passage.
         speed: 1.0 is the voice's own pace.
+        expected_s: How long it will probably last; 0 when nobody knows.
         seed: Of this passage; the same request with the same seed gives the same samples, whatever was spoken before it
             or beside it.
         settings: The engine's own settings, checked by `EngineAbout.check_settings`.
+        trace: Of what is spoken of the passage already, as `Engine.trace` gave it; the engine goes on behind that.
+        past: The passages before it, the latest last, each with its whole trace; at most `EngineInfo.past_passages`.
     """
 
     id: str
     passage: Passage
     voices: Mapping[int, str]
     speed: float = 1.0
+    expected_s: float = 0.0
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    trace: bytes = b""
+    past: tuple[tuple[Passage, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +73,19 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A request has spoken its last chunk. Its marks cover all of its chunks."""
+    """A request has spoken its last chunk.
+
+    Attributes:
+        marks: Of the whole passage, also of what was spoken before a resume.
+        trace: Of the chunks since the last call of `Engine.trace`.
+        message: For people: why it was cut, and where, if it is truncated.
+    """
 
     request_id: str
     end: End
     marks: tuple[Mark, ...] = ()
+    trace: bytes = b""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +130,10 @@ class Engine(Protocol):
         """
         ...
 
-    def snapshot(self, request_id: str) -> bytes | None:
-        """The state from which `restore` goes on; None when the engine can only begin a passage anew."""
-        ...
-
-    def restore(self, request: SpeakRequest, state: bytes) -> None:
-        """Make the request active in the state that `snapshot` gave."""
+    def trace(self, request_id: str) -> bytes:
+        """What the engine needs to go on behind the chunks it has given since the last call: the traces of a passage,
+        one behind the other, are its trace. Empty from an engine that can only begin a passage anew
+        (`EngineInfo.keeps_traces` is False)."""
         ...
 
     def stop(self, request_id: str) -> None:
@@ -149,6 +161,19 @@ class EngineAbout(Protocol):
 
     def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
         """Speaker number → voice id; distinct for distinct speakers, fit for each speaker's language."""
+        ...
+
+    def passage_cap(
+        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+    ) -> int:
+        """The most characters that a passage may have, for a script of ``characters`` that lasts about ``expected_s``.
+
+        Args:
+            model: The weights that the engine was told to load; None is its own choice.
+
+        Raises:
+            CapacityError: The settings ask for more in one passage than the engine can hold.
+        """
         ...
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:

@@ -11,7 +11,12 @@ from typing import cast
 from longtake.core.errors import NotFoundError
 from longtake.engines.base import EngineAbout
 
-ENGINES: Mapping[str, str] = MappingProxyType({"espeak": "longtake.engines.espeak.about:EspeakAbout"})
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {
+        "espeak": "longtake.engines.espeak.about:EspeakAbout",
+        "vibevoice": "longtake.engines.vibevoice.about:VibeVoiceAbout",
+    }
+)
 """Engine name → ``module:class`` of its `EngineAbout`, a class that is made without arguments."""
 
 

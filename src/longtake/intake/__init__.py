@@ -4,6 +4,7 @@ The command line and the server both come in through here, so that the same scri
 """
 
 from longtake.intake.intake import Intake, Judged
+from longtake.intake.recordings import Recordings
 from longtake.intake.request import JobRequest
 
-__all__ = ["Intake", "JobRequest", "Judged"]
+__all__ = ["Intake", "JobRequest", "Judged", "Recordings"]

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from longtake.audio import parse_format, parse_loudness
 from longtake.core.errors import InputError, NotFoundError
-from longtake.core.records import Passage, Voice
+from longtake.core.records import Voice
 from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 from longtake.engines.base import EngineAbout
 from longtake.engines.registry import about
+from longtake.intake.casting import choose_voices, find_missing, find_voice, stand_in, voices_of
+from longtake.intake.plan import plan_passages
+from longtake.intake.recordings import Recordings
 from longtake.intake.request import JobRequest
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Job, JobSpec, Kind, PlannedPassage
 from longtake.jobs.store import JobStore
 from longtake.script import (
     Estimate,
-    Gaps,
+    Finding,
     Limits,
     Report,
     Script,
     check_script,
     check_size,
-    estimate_units,
+    parse_plain,
     parse_script,
     raise_for,
     resolve_voices,
-    split_passages,
-    units_of,
 )
+from longtake.voices import VoiceStore
 
 # A learned pace starts to count beside the built-in one after this much speech: two minutes.
 PRIOR_MINUTES = 2.0
@@ -89,16 +90,31 @@ class Judged:
 class Intake:
     """Safe from any thread."""
 
-    def __init__(self, store: JobStore, folder: DataFolder, engines: Sequence[str], limits: Limits) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        folder: DataFolder,
+        voices: VoiceStore,
+        engines: Sequence[str],
+        limits: Limits,
+        *,
+        model: str | None = None,
+    ) -> None:
         """
+        Args:
+            model: The weights that the engines were told to load; how much fits in a passage depends on them.
+
         Raises:
             NotFoundError: An engine is not known.
         """
         self._store = store
         self._folder = folder
+        self._voices = voices
         self._engines = {name: about(name) for name in engines}
         self._default = engines[0]
         self._limits = limits
+        self._model = model
+        self.recordings = Recordings(voices, store, folder, self._engines)
 
     @property
     def limits(self) -> Limits:
@@ -122,34 +138,44 @@ class Intake:
             )
         return found
 
-    def voices(self) -> tuple[Voice, ...]:
-        return tuple(voice for engine in self._engines.values() for voice in engine.voices())
+    def voices(self, engine: EngineAbout) -> tuple[Voice, ...]:
+        """The voices to offer for an engine, recordings among them; the recommended ones first."""
+        return voices_of(engine, self._voices)
+
+    def find_voice(self, engine: EngineAbout, voice_id: str) -> Voice | None:
+        """The engine's voice of that id, also when `voices` does not list it."""
+        return find_voice(engine, self._voices, voice_id)
+
+    def stand_in(self, engine: EngineAbout, place: int, language: str) -> str | None:
+        """The voice that stands for the `place`-th of a list of voices that are not ours; None when there is none."""
+        return stand_in(engine, self._voices, place, language)
 
     def judge(self, request: JobRequest, *, limits: Limits | None = None) -> Judged:
         """Understand a request without keeping anything.
 
         Raises:
             InputError: Something other than the script is wrong; what is wrong with the script is in the report.
+            CapacityError: The settings ask for more in one passage than the engine can hold.
         """
         limits = limits or self._limits
         engine = self.engine(request.model)
         self._check_fields(request, engine)
         check_size(request.script, limits)
-        script = parse_script(request.script)
-        gaps = Gaps(request.turn_silence_s, request.sentence_silence_s)
-        passages = split_passages(script, engine.info, gaps)
-        planned, estimate = _plan(passages, self._paces(engine), request.speed)
+        script = parse_plain(request.script) if request.is_plain else parse_script(request.script)
+        planned, estimate = plan_passages(script, engine, self._paces(engine), request, model=self._model)
+        passages = [plan.passage for plan in planned]
         wanted = resolve_voices(script, request.voices)
         report = check_script(
             script,
             info=engine.info,
             voices=wanted or None,
-            known_voice=lambda voice_id: engine.find_voice(voice_id) is not None,
+            known_voice=lambda voice_id: self.find_voice(engine, voice_id) is not None,
             estimate=estimate,
             limits=limits,
         )
-        voices = _choose_voices(script, passages, wanted, request.voice, engine)
-        return Judged(engine, script, planned, voices, estimate, report)
+        voices = choose_voices(script, passages, wanted, request.voice, engine, self._voices)
+        missing = find_missing(script, voices, engine, self._voices)
+        return Judged(engine, script, planned, voices, estimate, _with(report, missing) if missing else report)
 
     def submit(
         self,
@@ -157,6 +183,7 @@ class Intake:
         *,
         kind: Kind = Kind.JOB,
         out_path: str | None = None,
+        out_subtitles: Sequence[str] = (),
         idempotency_key: str | None = None,
         limits: Limits | None = None,
     ) -> tuple[Job, bool]:
@@ -171,7 +198,6 @@ class Intake:
             return known, False  # before anything is judged: what was accepted stays accepted
         judged = self.judge(request, limits=limits)
         raise_for(judged.report)
-        _require_voices(judged)
         # The passages and the finished file, both at their largest.
         self._folder.require_room(
             round(2 * judged.estimate.seconds * SAMPLE_RATE_HZ * BYTES_PER_SAMPLE), "The audio of this job"
@@ -190,7 +216,13 @@ class Intake:
             trailing_silence_s=judged.script.trailing_pause_s,
         )
         return self._store.submit(
-            spec, request.script, judged.passages, kind=kind, out_path=out_path, idempotency=idempotency
+            spec,
+            request.script,
+            judged.passages,
+            kind=kind,
+            out_path=out_path,
+            out_subtitles=out_subtitles,
+            idempotency=idempotency,
         )
 
     def _check_fields(self, request: JobRequest, engine: EngineAbout) -> None:
@@ -202,6 +234,13 @@ class Intake:
                 code="invalid_speed",
                 param="speed",
             )
+        if request.speed != 1.0 and not engine.info.changes_speed:
+            raise InputError(
+                f"The speed is {request.speed}, and {engine.info.title} speaks at its voices' own pace. Leave "
+                "the speed at 1.",
+                code="invalid_speed",
+                param="speed",
+            )
         for name in ("turn_silence_s", "sentence_silence_s"):
             value = getattr(request, name)
             if not 0 <= value <= MAX_SILENCE_S:
@@ -210,7 +249,7 @@ class Intake:
                     code="invalid_silence",
                     param=name,
                 )
-        if request.voice is not None and engine.find_voice(request.voice) is None:
+        if request.voice is not None and self.find_voice(engine, request.voice) is None:
             raise InputError(
                 f"There is no voice {request.voice!r} for {engine.info.name}. `longtake voices` and "
                 "GET /v1/audio/voices list them.",
@@ -228,73 +267,11 @@ class Intake:
         return paces
 
 
-def _plan(
-    passages: Sequence[Passage], paces: Mapping[str, float], speed: float
-) -> tuple[tuple[PlannedPassage, ...], Estimate]:
-    """What is expected of each passage, and of all of them; units are counted once."""
-    planned = []
-    total: Counter[str] = Counter()
-    silence_s = 0.0
-    for passage in passages:
-        units = units_of(passage)
-        total.update(units)
-        silence_s += passage.silence_before_s
-        language = max(units, key=units.__getitem__, default=passage.lines[0].language)
-        # Only a passage in one language teaches its pace.
-        learnable = units[language] if len(units) == 1 else 0
-        seconds = estimate_units(units, passage.silence_before_s, paces, speed).seconds
-        planned.append(PlannedPassage(passage, language, learnable, seconds))
-    return tuple(planned), estimate_units(total, silence_s, paces, speed)
-
-
-def _require_voices(judged: Judged) -> None:
-    """
-    Raises:
-        InputError: A speaker has no voice, and the engine has none of its own to give.
-    """
-    for speaker in judged.report.speakers:
-        if speaker.number not in judged.voices:
-            raise InputError(
-                f"Speaker {speaker.number} ({speaker.label}) has no voice, and {judged.engine.info.name} has none of "
-                f"its own. Give one with --voice {speaker.number}=ID, or `voices` in the request.",
-                code="voice_missing",
-                param="voices",
-            )
-
-
-def _choose_voices(
-    script: Script,
-    passages: Sequence[Passage],
-    wanted: Mapping[int, str],
-    for_the_rest: str | None,
-    engine: EngineAbout,
-) -> dict[int, str]:
-    """The wanted voices, and for the rest the given one or the engine's choice, distinct from those that are taken."""
-    languages: dict[int, Counter[str]] = {speaker.number: Counter() for speaker in script.speakers}
-    for passage in passages:
-        for line in passage.lines:
-            languages[line.speaker][line.language] += len(line.text)
-    main = {number: (counts.most_common(1) or [("en", 0)])[0][0] for number, counts in languages.items()}
-    chosen = dict(wanted)
-    rest = [number for number in main if number not in chosen]
-    if for_the_rest is not None:
-        return chosen | dict.fromkeys(rest, for_the_rest)
-    taken = set(chosen.values())
-    defaults = engine.default_voices(main)
-    for number in rest:
-        voice = defaults.get(number)
-        if voice in taken:
-            voice = _another(engine, main[number], taken)
-        if voice is not None:
-            chosen[number] = voice
-            taken.add(voice)
-    return chosen
-
-
-def _another(engine: EngineAbout, language: str, taken: set[str]) -> str | None:
-    """A default voice of that language which is not taken yet."""
-    candidates = engine.default_voices(dict.fromkeys(range(1, len(taken) + 2), language))
-    return next((voice for voice in candidates.values() if voice not in taken), next(iter(candidates.values()), None))
+def _with(report: Report, missing: Finding) -> Report:
+    """The report with the error that voices are missing, instead of the warnings that some would be chosen."""
+    findings = [finding for finding in report.findings if finding.code != "voice_missing"] + [missing]
+    findings.sort(key=lambda finding: (finding.line or 0, finding.column or 0))
+    return replace(report, findings=tuple(findings))
 
 
 def _title(script: Script) -> str:

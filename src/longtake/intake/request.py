@@ -20,6 +20,7 @@ class JobRequest:
         voice: One voice for every speaker that `voices` leaves out.
         turn_silence_s: Silence between turns.
         sentence_silence_s: Silence between the sentences of a turn.
+        is_plain: The script is text to be read out by one speaker; what looks like a label is text, too.
     """
 
     script: str
@@ -34,6 +35,7 @@ class JobRequest:
     turn_silence_s: float = 0.45
     sentence_silence_s: float = 0.15
     title: str | None = None
+    is_plain: bool = False
 
     def fingerprint(self) -> str:
         """Equal for equal requests: guards an Idempotency-Key against reuse."""

@@ -42,6 +42,14 @@ def migrations() -> tuple[str, ...]:
     return tuple(file.read_text(encoding="utf-8") for file in files)
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that says when it is in use; `busy` is its own thread's but for the moment of closing."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.busy = threading.RLock()
+
+
 class Database:
     """One data file, one connection a thread.
 
@@ -61,22 +69,24 @@ class Database:
         self._when_full = when_full
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[_Connection] = []
+        self._is_closed = False
         with self._errors():
             self._migrate()
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads, each when its running query has ended; later queries are refused."""
+        self._is_closed = True
         with self._lock:
             for connection in self._connections:
-                connection.close()
+                with connection.busy:  # a connection that is closed in the middle of a query takes the process along
+                    connection.close()
             self._connections.clear()
-            self._local = threading.local()
 
     def rows(self, name: str, **values: Any) -> list[sqlite3.Row]:
         """All rows of the named query."""
-        with self._errors():
-            return self._connection().execute(queries()[name], values).fetchall()
+        with self._using() as connection:
+            return connection.execute(queries()[name], values).fetchall()
 
     def row(self, name: str, **values: Any) -> sqlite3.Row | None:
         """The first row of the named query, or None."""
@@ -85,32 +95,40 @@ class Database:
 
     def execute(self, name: str, **values: Any) -> int:
         """Run the named statement; gives the number of rows it changed."""
-        with self._errors():
-            return self._connection().execute(queries()[name], values).rowcount
+        with self._using() as connection:
+            return connection.execute(queries()[name], values).rowcount
 
     def execute_many(self, name: str, values: list[dict[str, Any]]) -> None:
-        with self._errors():
-            self._connection().executemany(queries()[name], values)
+        with self._using() as connection:
+            connection.executemany(queries()[name], values)
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """One read transaction: every query in the block sees the same state."""
+        with self._using() as connection:
+            connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._roll_back()
 
     @contextmanager
     def write(self) -> Iterator[None]:
         """One write transaction: all of it is durable when the block ends, or none of it ever was."""
-        connection = self._connection()
-        with self._errors():
+        with self._using() as connection:
             connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            with self._errors():
+            with self._using() as connection:
                 connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back()
             raise
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed: the cheap way to see news."""
-        with self._errors():
-            version: int = self._connection().execute("PRAGMA data_version").fetchone()[0]
+        with self._using() as connection:
+            version: int = connection.execute("PRAGMA data_version").fetchone()[0]
         return version
 
     def wal_bytes(self) -> int:
@@ -118,12 +136,28 @@ class Database:
         wal = self._path.with_name(self._path.name + "-wal")
         return wal.stat().st_size if wal.exists() else 0
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    @contextmanager
+    def _using(self) -> Iterator[_Connection]:
+        """This thread's connection, kept open for the length of the block."""
+        with self._errors():
+            connection = self._connection()
+            with connection.busy:
+                yield connection
+
+    def _roll_back(self) -> None:
+        if not self._is_closed:  # closing has done it
+            with self._using() as connection:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _connection(self) -> _Connection:
+        if self._is_closed:
+            raise InvariantError(f"The job store {self._path} is closed.")
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             # Autocommit: transactions are begun by `write` alone. close() may run in another thread than use did.
             connection = sqlite3.connect(
-                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=_Connection
             )
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from longtake.core.clock import Clock, SystemClock
@@ -11,11 +12,32 @@ from longtake.core.errors import InvariantError, LeaseLostError
 from longtake.core.units import samples_of, seconds_of
 from longtake.jobs.changes import Changes
 from longtake.jobs.database import Database
-from longtake.jobs.records import Claim, Kind, SpokenPassage
-from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_row
+from longtake.jobs.records import Claim, Kind, Stretch
+from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_rows
 from longtake.jobs.states import State, Verb, next_state
 
 LEASE_S = 30.0
+_ANY_NUMBER = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How far a passage is, as its job counts it."""
+
+    is_spoken: bool
+    stretches: int
+    samples: int
+    silence_s: float
+    estimated_s: float
+
+    @property
+    def heard_samples(self) -> int:
+        return self.samples + samples_of(self.silence_s) if self.stretches else 0
+
+    @property
+    def settled_s(self) -> float:
+        """How much of its estimate is a guess no more."""
+        return self.estimated_s if self.is_spoken else min(seconds_of(self.samples), self.estimated_s)
 
 
 class WorkerDesk:
@@ -64,13 +86,24 @@ class WorkerDesk:
             )
             self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
 
-    def claim(self, *, min_priority: int = 0) -> Claim | None:
-        """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none."""
-        if not self._may_claim(min_priority):
+    def claim(self, *, min_priority: int = 0, suspects: bool = True) -> Claim | None:
+        """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none.
+
+        Args:
+            suspects: Also a job whose worker died since it last got on: such a job is spoken alone, so that it takes no
+                neighbour along.
+        """
+        wanted = {
+            "engine": self._engine,
+            "priority": min_priority,
+            "only": self._only_job,
+            "crashes": _ANY_NUMBER if suspects else 0,
+        }
+        if self._db.row("next_queued", **wanted) is None and not self._lapsed():
             return None  # the write lock is everyone's: an idle worker does not ask for it
         with self._db.write():
             self._free_lapsed()
-            row = self._db.row("next_queued", engine=self._engine, priority=min_priority, only=self._only_job)
+            row = self._db.row("next_queued", **wanted)
             if row is None:
                 return None
             job_id = row["id"]
@@ -91,18 +124,15 @@ class WorkerDesk:
             )
             job = self._changes.job(job_id)
             rows = self._db.rows("passages", job_id=job_id)
-        spoken = [spoken_from_row(row) for row in rows]
+            stretches = self._db.rows("stretches", job_id=job_id)
         return Claim(
             job=job,
             worker_id=self.worker_id,
             token=job.token,
             passages=tuple(passage_from_row(row) for row in rows),
-            spoken={s.index: s for s in spoken if s is not None},
+            expected_s=tuple(row["estimated_s"] for row in rows),
+            spoken=spoken_from_rows(rows, stretches),
         )
-
-    def _may_claim(self, min_priority: int) -> bool:
-        queued = self._db.row("next_queued", engine=self._engine, priority=min_priority, only=self._only_job)
-        return queued is not None or bool(self._lapsed())
 
     def _lapsed(self) -> list[sqlite3.Row]:
         return self._db.rows("lapsed_leases", boot=self._clock.boot_id, mono=self._clock.monotonic_s())
@@ -115,8 +145,8 @@ class WorkerDesk:
         """Job id → (token, state) of what this worker holds: the place to learn of a pause, a cancel, a lost lease."""
         return {row["id"]: (row["token"], State(row["state"])) for row in self._db.rows("owned", worker=self.worker_id)}
 
-    def commit(self, claim: Claim, spoken: Sequence[SpokenPassage]) -> None:
-        """Make passages part of the job. Their files must be complete and durable before this is called.
+    def commit(self, claim: Claim, stretches: Sequence[Stretch]) -> None:
+        """Make stretches part of the job. Their files must be complete and durable before this is called.
 
         Raises:
             LeaseLostError: The claim is void; nothing was written.
@@ -124,20 +154,26 @@ class WorkerDesk:
         job_id = claim.job.id
         with self._db.write():
             self._require(claim)
-            for passage in spoken:
-                row = self._db.row("passage_to_commit", job_id=job_id, position=passage.index)
-                if row is None or row["file"] is not None:
-                    raise InvariantError(f"Passage {passage.index} of {job_id} is unknown or committed already.")
+            for stretch in stretches:
+                place: dict[str, Any] = {"job_id": job_id, "position": stretch.index}
+                before = self._standing(place)
+                if before.is_spoken or stretch.number != before.stretches:
+                    raise InvariantError(
+                        f"Stretch {stretch.number} of passage {stretch.index} of {job_id} does not follow what is "
+                        f"committed ({before.stretches} stretches{', to its end' * before.is_spoken})."
+                    )
                 self._db.execute(
-                    "commit_passage",
-                    job_id=job_id,
-                    position=passage.index,
-                    file=passage.file,
-                    sha256=passage.sha256,
-                    samples=passage.samples,
-                    marks=marks_to_json(passage.marks),
+                    "insert_stretch",
+                    **place,
+                    number=stretch.number,
+                    file=stretch.file,
+                    sha256=stretch.sha256,
+                    samples=stretch.samples,
+                    trace_bytes=stretch.trace_bytes,
                 )
-                self._add_progress(job_id, 1, passage.samples, row["silence_before_s"], row["estimated_s"])
+                if stretch.is_last:
+                    self._db.execute("end_passage", **place, marks=marks_to_json(stretch.marks))
+                self._count_progress(job_id, before, self._standing(place))
             job = self._changes.job(job_id)
             self._changes.append_event(
                 job_id,
@@ -150,29 +186,43 @@ class WorkerDesk:
                 },
             )
 
-    def uncommit(self, claim: Claim, passage: SpokenPassage) -> None:
-        """The file of a committed passage is missing or damaged: it will be spoken again.
+    def uncommit(self, claim: Claim, index: int, number: int = 0) -> None:
+        """Take stretch ``number`` of a passage and what follows it out of the job: it will be spoken again.
 
         Raises:
             LeaseLostError: The claim is void.
         """
         job_id = claim.job.id
+        place: dict[str, Any] = {"job_id": job_id, "position": index}
         with self._db.write():
             self._require(claim)
-            row = self._db.row("passage_to_commit", job_id=job_id, position=passage.index)
-            if row is None or row["file"] is None:
+            before = self._standing(place)
+            if before.stretches <= number:
                 return
-            self._db.execute("uncommit_passage", job_id=job_id, position=passage.index)
-            self._add_progress(job_id, -1, -passage.samples, -row["silence_before_s"], -row["estimated_s"])
-            self._changes.append_event(job_id, "damaged", {"passage": passage.index})
+            self._db.execute("cut_stretches", **place, number=number)
+            self._db.execute("reopen_passage", **place)
+            self._count_progress(job_id, before, self._standing(place))
+            self._changes.append_event(job_id, "recalled", {"passage": index, "stretch": number})
 
-    def _add_progress(self, job_id: str, passages: int, samples: int, silence_s: float, estimated_s: float) -> None:
+    def _standing(self, place: Mapping[str, Any]) -> _Standing:
+        row = self._db.row("passage_progress", **place)
+        if row is None:
+            raise InvariantError(f"There is no passage {place}.")
+        return _Standing(
+            is_spoken=bool(row["is_spoken"]),
+            stretches=row["stretches"],
+            samples=row["samples"],
+            silence_s=row["silence_before_s"],
+            estimated_s=row["estimated_s"],
+        )
+
+    def _count_progress(self, job_id: str, before: _Standing, after: _Standing) -> None:
         self._db.execute(
             "add_progress",
             id=job_id,
-            passages=passages,
-            samples=samples + samples_of(silence_s),
-            estimated_s=estimated_s,
+            passages=after.is_spoken - before.is_spoken,
+            samples=after.heard_samples - before.heard_samples,
+            estimated_s=after.settled_s - before.settled_s,
             mono=self._clock.monotonic_s(),
         )
 

@@ -3,9 +3,10 @@
 =========================  ==================================================================================
 jobs.db                    the job store
 host.lock                  held by the one process that runs workers on this folder
-jobs/<id>/passages/        committed passages, int16 PCM: 000012-3.pcm is passage 12, spoken under token 3
+jobs/<id>/passages/        committed stretches of passages: 000012.0004-3.pcm is the fifth of passage 12, under token 3
 jobs/<id>/part-3.mp3       the growing file of token 3
 jobs/<id>/audio-3.mp3      the finished file
+voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
 logs/                      what the workers wrote
 reserve                    room kept for the job store, given back when another program fills the disk
 =========================  ==================================================================================
@@ -13,6 +14,7 @@ reserve                    room kept for the job store, given back when another 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -25,6 +27,11 @@ from longtake.core.units import format_bytes
 
 DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
+
+
+def recordings_below(root: Path) -> Path:
+    """Where a data folder keeps recordings, for whoever only looks at them and must not make the folder."""
+    return root.expanduser().absolute() / "voices"
 
 
 class DataFolder:
@@ -41,6 +48,9 @@ class DataFolder:
         try:
             for folder in (self.root, self.root / "jobs", self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (self.root, self.root / "jobs", *filter(Path.exists, [self.database, self._host_file])):
+                if not os.access(path, os.R_OK | os.W_OK):  # as on a file system that is mounted read-only
+                    raise OSError(errno.EACCES, f"{path} cannot be written")
         except OSError as error:
             raise InputError(
                 f"The data folder {self.root} cannot be used: {error.strerror}. Name another with --data.",
@@ -56,11 +66,20 @@ class DataFolder:
     def logs(self) -> Path:
         return self.root / "logs"
 
+    @property
+    def voices(self) -> Path:
+        """Made with the first recording."""
+        return recordings_below(self.root)
+
     def job(self, job_id: str) -> Path:
         return self.root / "jobs" / job_id
 
     def passages(self, job_id: str) -> Path:
         return self.job(job_id) / "passages"
+
+    def stretch(self, job_id: str, index: int, number: int, token: int) -> Path:
+        """The token in the name: a worker that was thought dead can only write under its own."""
+        return self.passages(job_id) / f"{index:06d}.{number:04d}-{token}.pcm"
 
     def part(self, job_id: str, token: int, suffix: str) -> Path:
         """The growing file of one claim. The token keeps a frozen worker that wakes up out of its successor's file."""
@@ -102,6 +121,10 @@ class DataFolder:
             self._reserve.unlink()
 
     @property
+    def _host_file(self) -> Path:
+        return self.root / "host.lock"
+
+    @property
     def _reserve(self) -> Path:
         return self.root / "reserve"
 
@@ -109,7 +132,7 @@ class DataFolder:
         """Become the host of this folder; False when another living process is. Dies with the process."""
         if self._lock is not None:
             return True
-        handle = (self.root / "host.lock").open("a+", encoding="utf-8")
+        handle = self._host_file.open("a+", encoding="utf-8")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -141,6 +164,6 @@ class DataFolder:
     def host_pid(self) -> int | None:
         """The process that hosts the folder, or hosted it last."""
         try:
-            return int((self.root / "host.lock").read_text(encoding="utf-8") or 0) or None
+            return int(self._host_file.read_text(encoding="utf-8") or 0) or None
         except (OSError, ValueError):
             return None

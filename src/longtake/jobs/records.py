@@ -64,14 +64,45 @@ class PlannedPassage:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenPassage:
-    """A passage that was committed. `file` is a name inside the job's passage folder."""
+class Stretch:
+    """What is committed at once: a passage from where the stretch before it ended, or all of a short passage.
+
+    Attributes:
+        index: Of its passage.
+        file: A name inside the job's passage folder. It holds ``samples`` int16 samples, then ``trace_bytes`` bytes
+            that the engine needs to go on behind it.
+        marks: Of the whole passage, with its last stretch.
+        number: Within the passage, from 0.
+        is_last: The passage ends here.
+    """
 
     index: int
     file: str
     sha256: str
     samples: int
+    marks: tuple[Mark, ...] = ()
+    number: int = 0
+    is_last: bool = True
+    trace_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenPassage:
+    """What was committed of a passage.
+
+    Attributes:
+        stretches: In order, at least one.
+        is_whole: The passage is spoken to its end; ``marks`` are there only then.
+    """
+
+    index: int
+    stretches: tuple[Stretch, ...]
+    is_whole: bool
     marks: tuple[Mark, ...]
+
+    @property
+    def samples(self) -> int:
+        return sum(stretch.samples for stretch in self.stretches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +120,8 @@ class Job:
         audio_file: Name of the finished file inside the job's folder.
         token: The fencing token of its latest claim; names the growing part.
         out_path: Where the command line wants a copy; never set over HTTP.
+        out_subtitles: Kinds of subtitles that are wanted beside that copy.
+        delivered_at: When the copy was made.
     """
 
     id: str
@@ -112,6 +145,13 @@ class Job:
     token: int
     crashes: int
     out_path: str | None
+    out_subtitles: tuple[str, ...] = ()
+    delivered_at: float | None = None
+
+    @property
+    def is_undelivered(self) -> bool:
+        """It is done, and whoever asked for a copy has not got it yet."""
+        return self.state is State.DONE and self.out_path is not None and self.delivered_at is None
 
     @property
     def eta_s(self) -> float | None:
@@ -123,12 +163,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's right to a job. Every write of the worker carries the token; an outdated one is refused."""
+    """A worker's right to a job. Every write of the worker carries the token; an outdated one is refused.
+
+    Attributes:
+        expected_s: Of each passage, how long it will probably last, silence before it included.
+        spoken: Passage index → what was committed of it; also passages that are not whole.
+    """
 
     job: Job
     worker_id: str
     token: int
     passages: tuple[Passage, ...]
+    expected_s: tuple[float, ...]
     spoken: Mapping[int, SpokenPassage]
 
 

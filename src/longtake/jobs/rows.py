@@ -10,7 +10,7 @@ from typing import Any
 
 from longtake.core.records import Line, Mark, Passage
 from longtake.core.units import seconds_of
-from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, SpokenPassage, WorkerRow
+from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, SpokenPassage, Stretch, WorkerRow
 from longtake.jobs.states import State
 
 
@@ -58,6 +58,8 @@ def job_from_row(row: sqlite3.Row) -> Job:
         token=row["token"],
         crashes=row["crashes"],
         out_path=row["out_path"],
+        out_subtitles=tuple(json.loads(row["out_subtitles"])),
+        delivered_at=row["delivered_at"],
     )
 
 
@@ -79,12 +81,35 @@ def passage_from_row(row: sqlite3.Row) -> Passage:
     return Passage(row["position"], lines, row["silence_before_s"])
 
 
-def spoken_from_row(row: sqlite3.Row) -> SpokenPassage | None:
-    """None when the passage is not committed."""
-    if row["file"] is None:
-        return None
-    marks = tuple(Mark(*mark) for mark in json.loads(row["marks"]))
-    return SpokenPassage(row["position"], row["file"], row["sha256"], row["samples"], marks)
+def spoken_from_rows(passages: Iterable[sqlite3.Row], stretches: Iterable[sqlite3.Row]) -> dict[int, SpokenPassage]:
+    """Passage index → what was committed of it; passages without a stretch are left out."""
+    by_passage: dict[int, list[sqlite3.Row]] = {}
+    for row in stretches:
+        by_passage.setdefault(row["position"], []).append(row)
+    return {
+        row["position"]: _spoken(row, by_passage[row["position"]]) for row in passages if row["position"] in by_passage
+    }
+
+
+def _spoken(passage: sqlite3.Row, rows: list[sqlite3.Row]) -> SpokenPassage:
+    marks = tuple(Mark(*mark) for mark in json.loads(passage["marks"])) if passage["marks"] else ()
+    is_whole = bool(passage["is_spoken"])
+    stretches = []
+    for row in rows:
+        is_last = is_whole and row is rows[-1]
+        stretches.append(
+            Stretch(
+                index=row["position"],
+                file=row["file"],
+                sha256=row["sha256"],
+                samples=row["samples"],
+                marks=marks if is_last else (),
+                number=row["number"],
+                is_last=is_last,
+                trace_bytes=row["trace_bytes"],
+            )
+        )
+    return SpokenPassage(passage["position"], tuple(stretches), is_whole, marks)
 
 
 def marks_to_json(marks: Iterable[Mark]) -> str:

@@ -6,8 +6,8 @@
       └──cancel──► cancelled ◄─release── cancelling ◄─cancel── (running, pausing)
 
 `release` is one verb for every way in which a worker lets go: it obeyed a pause or a cancel, it was told to stop, or it
-was found dead. What becomes of the job then depends only on what its user wanted. docs/job-states.md explains every
-edge; a test ties that page to this table.
+was found dead. What becomes of the job then depends only on what its user wanted. `reopen`, from done back to queued,
+is for a finished file that has gone. docs/job-states.md explains every edge; a test ties that page to this table.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Verb(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
+    REOPEN = "reopen"
 
 
 ENDED = frozenset({State.DONE, State.CANCELLED, State.FAILED})
@@ -72,6 +73,7 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (_S.CANCELLING, _V.FAIL): _S.CANCELLED,
     (_S.CANCELLING, _V.CANCEL): _S.CANCELLING,
     (_S.CANCELLED, _V.CANCEL): _S.CANCELLED,
+    (_S.DONE, _V.REOPEN): _S.QUEUED,
     (_S.FAILED, _V.RESUME): _S.QUEUED,
 }
 

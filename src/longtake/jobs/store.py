@@ -18,7 +18,8 @@ from longtake.jobs.rows import (
     passage_from_row,
     planned_to_row,
     spec_to_json,
-    spoken_from_row,
+    spoken_from_rows,
+    to_json,
     worker_from_row,
 )
 from longtake.jobs.states import ENDED, State, Verb
@@ -58,6 +59,7 @@ class JobStore:
         *,
         kind: Kind = Kind.JOB,
         out_path: str | None = None,
+        out_subtitles: Sequence[str] = (),
         idempotency: tuple[str, str] | None = None,
     ) -> tuple[Job, bool]:
         """Queue a job; gives it and whether it is new.
@@ -90,6 +92,7 @@ class JobStore:
                 spec=spec_json,
                 script=script,
                 out_path=out_path,
+                out_subtitles=to_json(list(out_subtitles)),
                 created_at=self._clock.wall_s(),
                 passages_total=len(passages),
                 remaining_s=estimated_s,
@@ -164,7 +167,11 @@ class JobStore:
 
     def passages(self, job_id: str) -> list[tuple[Passage, SpokenPassage | None]]:
         """Every passage in order, with what was committed of it."""
-        return [(passage_from_row(row), spoken_from_row(row)) for row in self._db.rows("passages", job_id=job_id)]
+        with self._db.read():
+            rows = self._db.rows("passages", job_id=job_id)
+            stretches = self._db.rows("stretches", job_id=job_id)
+        spoken = spoken_from_rows(rows, stretches)
+        return [(passage_from_row(row), spoken.get(row["position"])) for row in rows]
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> list[Event]:
         return [event_from_row(row) for row in self._db.rows("events_after", job_id=job_id, after=after, limit=limit)]
@@ -219,6 +226,24 @@ class JobStore:
                 # Paused for a reason, it would go on when the reason is gone; now its user says no.
                 self._db.execute("set_state", id=job_id, state=after, reason=None)
             return self._changes.job(job_id)
+
+    # Delivering, by the command line
+
+    def reopen(self, job_id: str) -> Job:
+        """Queue a done job whose finished file has gone: what is committed is encoded again. Speaks what is damaged.
+
+        Raises:
+            ConflictError: It is not done.
+        """
+        with self._db.write():
+            self._changes.move(job_id, Verb.REOPEN, reason="its finished file has gone")
+            self._db.execute("forget_audio", id=job_id)
+            return self._changes.job(job_id)
+
+    def note_delivered(self, job_id: str) -> None:
+        """The copy that the command line was asked for lies in its place."""
+        with self._db.write():
+            self._db.execute("set_delivered", id=job_id, now=self._clock.wall_s())
 
     # Housekeeping, by the host of the data folder
 

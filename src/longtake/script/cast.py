@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from longtake.script.characters import collapse_spaces, strip_unspeakable
+from longtake.script.characters import collapse_spaces, escape_unshowable, strip_unspeakable
 from longtake.script.finding import Finding, Severity
 from longtake.script.labels import MAX_SPEAKER_NUMBER, label_key
 from longtake.script.pauses import MAX_PAUSE_S, find_pauses
@@ -57,10 +57,10 @@ class Cast:
         return self._labels.get(number, f"Speaker {number}")
 
     def find(self, severity: Severity, code: str, line: int, column: int, message: str) -> None:
-        self.findings.append(Finding(severity, code, line, column, message))
+        self.findings.append(Finding(severity, code, line, column, escape_unshowable(message)))
 
-    def clean(self, text: str, line: int, column: int) -> str:
-        """Strip what cannot be spoken, and say so."""
+    def clean(self, text: str, line: int, column: int, *, is_exact: bool = True) -> str:
+        """Strip what cannot be spoken, and say so; `is_exact`: an offset in the text is one in the line."""
         cleaned, offsets = strip_unspeakable(text)
         if offsets:
             names = ", ".join(sorted({f"U+{ord(text[offset]):04X}" for offset in offsets})[:4])
@@ -68,17 +68,17 @@ class Cast:
                 Severity.NOTE,
                 "control_characters",
                 line,
-                column + offsets[0],
+                column + (offsets[0] if is_exact else 0),
                 f"Took out {len(offsets)} invisible or control character(s) that cannot be spoken ({names}).",
             )
         return cleaned
 
-    def parts_of(self, text: str, line: int, column: int) -> list[str | Pause]:
-        """Cut a clean text into what is said and pauses."""
+    def parts_of(self, text: str, line: int, column: int, *, is_exact: bool = True) -> list[str | Pause]:
+        """Cut a clean text into what is said and pauses; `is_exact` as of `clean`."""
         parts: list[str | Pause] = []
         done = 0
         for mark in find_pauses(text):
-            where = (line, column + mark.start)
+            where = (line, column + (mark.start if is_exact else 0))
             if mark.seconds is None:
                 message = f"{text[mark.start : mark.end]} is read as text: write [pause 0.8s] or [pause 800ms]."
                 self.find(Severity.WARNING, "pause_unreadable", *where, message)

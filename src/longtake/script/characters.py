@@ -13,6 +13,7 @@ _UNSPEAKABLE = re.compile(
     "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
+_UNSHOWABLE = re.compile(f"{_UNSPEAKABLE.pattern}|[\x09-\x0d\u2028\u2029]")
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -31,6 +32,11 @@ def strip_unspeakable(text: str) -> tuple[str, tuple[int, ...]]:
         return text, ()
     offsets = tuple(match.start() for match in _UNSPEAKABLE.finditer(text))
     return (_UNSPEAKABLE.sub("", text), offsets) if offsets else (text, ())
+
+
+def escape_unshowable(text: str) -> str:
+    """Write what cannot be shown or encoded as an escape, so that the text can go into any message."""
+    return text if text.isprintable() else _UNSHOWABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def collapse_spaces(text: str) -> str:

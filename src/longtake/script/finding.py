@@ -20,7 +20,8 @@ class Finding:
         code: A stable word for programs, such as ``unknown_voice``.
         line: From 1; None when the finding is about the whole script.
         column: From 1, in characters; None with `line`.
-        message: What is wrong and what to do, in one or two sentences.
+        message: What is wrong and what to do, in one or two sentences. Lone surrogates and control
+            characters of the script are escaped in it.
     """
 
     severity: Severity

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from longtake.core.errors import CapacityError, InputError, TooLargeError
 from longtake.core.records import EngineInfo, PassageShape
 from longtake.core.units import format_duration
-from longtake.script.characters import is_speakable
+from longtake.script.characters import escape_unshowable, is_speakable
 from longtake.script.estimate import Estimate, count_units
 from longtake.script.finding import Finding, Severity
 from longtake.script.limits import Limits, characters_message
 from longtake.script.records import Script, Speaker, Turn
 
-# Dialogue models were trained on short turns and speak long ones ever faster: about a minute and a half is safe.
-_LONG_TURN_MINUTES = 1.5
+# Dialogue models were trained on short turns and speak long ones ever faster: about a minute and a half is safe. Other
+# engines speak any length, but a turn of ten minutes is mostly a script whose labels or blank lines were lost.
+_LONG_TURN_MINUTES = {PassageShape.DIALOGUE: 1.5, PassageShape.SENTENCE: 10.0}
+_LEAST_CHARACTERS_PER_MINUTE = 150  # no writing has fewer at the paces below: shorter turns need no counting
+_MANY_SPEAKERS = 20  # for engines without a limit: beyond it voices are hard to tell apart
 _PACE_OF_NOBODY = 150.0
 _DENSE_PACE = 260.0
 _DENSE = frozenset({"zh", "ja", "ko", "th"})
-_PARAMS = {"unknown_voice": "voices", "voice_missing": "voices", "voice_unused": "voices"}
+_PARAMS = dict.fromkeys(("unknown_voice", "voice_missing", "voice_needed", "voice_unused"), "voices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ def check_script(
     Args:
         voices: Speaker number → voice id, as the caller gave them; None when the caller gave none and all are chosen.
         known_voice: Whether the engine has a voice of that id.
-        estimate: None skips the check of `Limits.max_minutes`.
+        estimate: Of the finished audio, with `Script.trailing_pause_s` in its silence; None skips the check of
+            `Limits.max_minutes`.
     """
     findings = [
         *script.findings,
@@ -108,9 +112,17 @@ def _check_size(script: Script, estimate: Estimate | None, limits: Limits) -> It
 
 
 def _check_speakers(script: Script, info: EngineInfo) -> Iterator[Finding]:
-    if info.max_speakers is None or len(script.speakers) <= info.max_speakers:
+    limit = _MANY_SPEAKERS if info.max_speakers is None else info.max_speakers
+    if len(script.speakers) <= limit:
         return
-    extra = list(_first_turns(script).values())[info.max_speakers]
+    extra = list(_first_turns(script).values())[limit]
+    if info.max_speakers is None:
+        message = (
+            f"The script has {len(script.speakers)} speakers; with more than {limit}, voices are hard to tell apart "
+            "and some may be shared. Merge small parts, and see that no line of text was taken for a label."
+        )
+        yield Finding(Severity.WARNING, "many_speakers", extra.line, extra.column, message)
+        return
     message = (
         f"The script has {len(script.speakers)} speakers, {info.title} speaks for {info.max_speakers} at most. "
         f"Merge speakers or choose another engine."
@@ -126,11 +138,12 @@ def _check_voices(
     for number, voice in voices.items():
         turn = first.get(number)
         line, column = (turn.line, turn.column) if turn else (None, None)
+        told = escape_unshowable(voice)
         if not known_voice(voice):
-            message = f"There is no voice “{voice}” (speaker {number}). List the voices there are and choose one."
+            message = f"There is no voice “{told}” (speaker {number}). List the voices there are and choose one."
             yield Finding(Severity.ERROR, "unknown_voice", line, column, message)
         if turn is None:
-            message = f"The voice “{voice}” is for speaker {number}, who says nothing. Speakers: {_list(labels)}."
+            message = f"The voice “{told}” is for speaker {number}, who says nothing. Speakers: {_list(labels)}."
             yield Finding(Severity.WARNING, "voice_unused", None, None, message)
     if not is_given:
         return
@@ -143,20 +156,24 @@ def _check_voices(
 
 
 def _check_turns(script: Script, info: EngineInfo) -> Iterator[Finding]:
+    limit = _LONG_TURN_MINUTES[info.shape]
     for turn in script.turns:
         text = turn.text
         if text and not is_speakable(text):
             message = f"“{text[:20]}” is punctuation alone and is not spoken. Write words, or [pause]."
             yield Finding(Severity.WARNING, "punctuation_only", turn.line, turn.column, message)
-        # No turn of 300 characters takes a minute and a half, so most need no counting.
-        if info.shape is PassageShape.DIALOGUE and len(text) > 300:
-            minutes = _minutes(text)
-            if minutes > _LONG_TURN_MINUTES:
-                message = (
-                    f"This turn takes about {format_duration(minutes * 60)}; {info.title} may speed up in "
-                    f"turns over {format_duration(_LONG_TURN_MINUTES * 60)}. Put a blank line between its paragraphs."
-                )
-                yield Finding(Severity.WARNING, "long_turn", turn.line, turn.column, message)
+        if len(text) <= limit * _LEAST_CHARACTERS_PER_MINUTE:
+            continue
+        minutes = _minutes(text)
+        if minutes > limit:
+            length, most = format_duration(minutes * 60), format_duration(limit * 60)
+            is_dialogue = info.shape is PassageShape.DIALOGUE
+            why = f"{info.title} may speed up in turns over {most}" if is_dialogue else f"few turns take over {most}"
+            remedy = "Put a blank line between its paragraphs" + (
+                "." if is_dialogue else ", and check the labels in it."
+            )
+            message = f"This turn takes about {length}; {why}. {remedy}"
+            yield Finding(Severity.WARNING, "long_turn", turn.line, turn.column, message)
 
 
 def _minutes(text: str) -> float:

@@ -1,4 +1,7 @@
-"""Text to script: lines to turns, and a word about every line that is not spoken. Knows no engine."""
+"""Text to script: lines to turns, and a word about every line that is not spoken. Knows no engine.
+
+Scripts have labels (`parse_script`); a text that is only to be read aloud has none (`parse_plain`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from longtake.script.labels import MAX_SPEAKER_NUMBER, Accepted, Kind, Label, ac
 from longtake.script.pauses import find_pauses
 from longtake.script.records import Form, Pause, Script
 
+_FENCE = re.compile(r"`{3,}\s{0,3}[\w+#.-]{0,20}")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _MARKS = frozenset("-*_=~—–`#>|+ \t")
 _SENTENCE_END = tuple(".!?。！？…\"'”’」』)）:：")
@@ -50,7 +54,7 @@ def parse_script(text: str) -> Script:
     if looks_like_json(text):
         return parse_json(text)
     scratch = Cast(())  # cleaning finds things before the speakers' numbers are known
-    rows = [_read_row(scratch, number, line) for number, line in enumerate(text.split("\n"), start=1)]
+    rows = _read_rows(scratch, text)
     accepted = _judge(rows)
     numbers = {
         row.label.number for row in rows if _is_label(row, accepted) and row.label and row.label.number is not None
@@ -63,7 +67,25 @@ def parse_script(text: str) -> Script:
     return cast.to_script(form, len(text))
 
 
-def _read_row(cast: Cast, number: int, raw: str) -> _Row:
+def parse_plain(text: str) -> Script:
+    """Read a text that is no script: one speaker says all of it, as prose.
+
+    Nothing in it is a label or JSON. Pauses, paragraphs and headings are as of `parse_script`; only lines without a
+    letter or digit may be left out, with a finding. There are no errors.
+    """
+    text = normalize_breaks(text.removeprefix("\ufeff"))
+    cast = Cast(())
+    rows = _read_rows(cast, text, is_plain=True)
+    _Reader(cast, Accepted(), Form.PROSE).read(rows)
+    return cast.to_script(Form.PROSE, len(text))
+
+
+def _read_rows(cast: Cast, text: str, *, is_plain: bool = False) -> list[_Row]:
+    lines = enumerate(text.split("\n"), start=1)
+    return [_read_row(cast, number, line, is_plain=is_plain) for number, line in lines]
+
+
+def _read_row(cast: Cast, number: int, raw: str, *, is_plain: bool) -> _Row:
     line = cast.clean(raw, number, 1)
     # Columns are the input's: only what was taken out in front of the text shifts them.
     shift = len(raw) - len(line)
@@ -72,10 +94,12 @@ def _read_row(cast: Cast, number: int, raw: str) -> _Row:
         shift = raw.index(first) - (len(line) - len(line.lstrip())) if first else 0
     if not line.strip():
         return _Row(number, line, 0, shift, True, False, False, None)
-    if _MARKS.issuperset(line.strip()) or line.lstrip().startswith("```"):
+    if _MARKS.issuperset(line.strip()) or (not is_plain and _FENCE.fullmatch(line.strip())):
         return _Row(number, line, 0, shift, False, True, False, None)
     start = prefix_length(line)
-    return _Row(number, line, start, shift, False, False, "#" in line[:start], find_label(line, start))
+    return _Row(
+        number, line, start, shift, False, False, "#" in line[:start], None if is_plain else find_label(line, start)
+    )
 
 
 def _judge(rows: Sequence[_Row]) -> Accepted:

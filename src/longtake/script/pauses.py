@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 DEFAULT_PAUSE_S = 1.0
-MAX_PAUSE_S = 60.0
+MAX_PAUSE_S = 60.0  # of one mark; longer ones are cut, with a warning, and several in a row add up
 
 # All repeats are bounded, so a line of brackets and spaces costs no more than a line of words.
 _MARK = re.compile(

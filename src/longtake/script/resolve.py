@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from longtake.core.errors import InputError
+from longtake.script.characters import escape_unshowable
 from longtake.script.labels import MAX_SPEAKER_NUMBER, find_label, label_key
 from longtake.script.records import Script
 
@@ -30,14 +31,18 @@ def resolve_voices(script: Script, wanted: Mapping[str, str]) -> dict[int, str]:
         if number is None:
             found = ", ".join(_describe(speaker.number, speaker.label) for speaker in script.speakers) or "nobody"
             raise InputError(
-                f"No speaker “{key}” in the script. Found: {found}. Use a number or a name from this list.",
+                escape_unshowable(
+                    f"No speaker “{key}” in the script. Found: {found}. Use a number or a name from this list."
+                ),
                 code="unknown_speaker",
                 param="voices",
             )
         if voices.get(number, voice) != voice:
             raise InputError(
-                f"“{keys[number]}” and “{key}” are the same speaker, but have different voices "
-                f"({voices[number]}, {voice}). Keep one.",
+                escape_unshowable(
+                    f"“{keys[number]}” and “{key}” are the same speaker, but have different voices "
+                    f"({voices[number]}, {voice}). Keep one."
+                ),
                 code="speaker_given_twice",
                 param="voices",
             )

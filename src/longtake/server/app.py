@@ -10,7 +10,19 @@ from fastapi import FastAPI
 from longtake import __version__
 from longtake.config import ServerSettings
 from longtake.monitor import Metrics, Sources, WorkerFigures
-from longtake.server import admin, check, health, job_audio, job_events, job_texts, jobs, listings, speech
+from longtake.server import (
+    admin,
+    check,
+    decode,
+    health,
+    job_audio,
+    job_events,
+    job_texts,
+    jobs,
+    listings,
+    recordings,
+    speech,
+)
 from longtake.server.backend import Backend, Context
 from longtake.server.errors import LastResort, install_handlers
 from longtake.server.gate import Gate
@@ -19,6 +31,7 @@ from longtake.server.observe import Observe
 from longtake.server.readiness import Prober
 from longtake.server.transients import Transients
 from longtake.supervise import WorkerState
+from longtake.wire.jobs import ErrorBody
 
 __all__ = ["Backend", "build_app"]
 
@@ -43,9 +56,11 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
         redirect_slashes=False,  # a redirect loses the body of a POST in many clients: better a clear 404
         docs_url=None,  # the pages of both load their scripts from the internet
         redoc_url=None,
+        # With a default FastAPI does not tell of its own 422, which is never sent.
+        responses={400: {"model": ErrorBody}, "default": {"model": ErrorBody, "description": "Every other error"}},
     )
     app.include_router(speech.routes(context, transients))
-    for noun in (jobs, job_events, job_audio, job_texts, check, listings, admin):
+    for noun in (jobs, job_events, job_audio, job_texts, check, decode, listings, recordings, admin):
         app.include_router(noun.routes(context))
     app.include_router(health.routes(context, Prober(backend, in_store, transients)))
     install_handlers(app)

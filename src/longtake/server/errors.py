@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from longtake.core import errors
@@ -168,6 +169,9 @@ def install_handlers(app: FastAPI) -> None:
 class LastResort:
     """ASGI middleware: what nobody expected becomes an envelope; once the answer has begun, a cut connection.
 
+    A stream that is broken on purpose is a line of the log. The answer is left unfinished, and every ASGI server cuts
+    the connection then; `unfinished_is_told` keeps uvicorn from telling it a second time.
+
     It stands inside the others. A handler of FastAPI for `Exception` stands outside of them all, where its answer would
     be neither counted nor given their headers.
     """
@@ -185,11 +189,20 @@ class LastResort:
 
         try:
             await self._app(scope, receive, send_noted)
+        except ClientDisconnect:  # it left before its request was whole
+            pass
+        except BrokenStreamError as error:  # nothing but a stream raises it
+            log.warning("%s %s was cut off: %s", scope["method"], scope["path"], error)
         except Exception as error:  # the border of HTTP
             if scope["type"] != "http" or has_begun:
                 raise
             log.error("%s %s", scope["method"], scope["path"], exc_info=error)
             await Failure(500, _INTERNAL, SERVER, None, "internal_error").to_response()(scope, receive, send)
+
+
+def unfinished_is_told(record: logging.LogRecord) -> bool:
+    """A filter for uvicorn's log: False for what `LastResort` has already told."""
+    return record.msg != "ASGI callable returned without completing response."
 
 
 def _failure_of_http(request: Request, error: HTTPException) -> Failure:

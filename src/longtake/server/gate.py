@@ -16,6 +16,7 @@ from longtake.core.units import format_bytes
 from longtake.server.errors import INVALID, Failure, to_failure
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_RECORDINGS = ("POST", "/v1/audio/voices")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -66,7 +67,7 @@ class Gate:
             extra = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
             await refusal.to_response(extra)(scope, receive, send_secured)
         else:
-            await self._app(scope, self._counted(receive), send_secured)
+            await self._app(scope, self._counted(receive, scope), send_secured)
 
     def _judge(self, scope: Scope, headers: Headers) -> Failure | None:
         host = headers.get("host", "")
@@ -92,9 +93,17 @@ class Gate:
                 "invalid_api_key",
             )
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._settings.body_max_bytes:
-            return to_failure(self._too_large(int(length)))
+        if length.isdecimal():
+            size = int(length[:20])  # Python refuses to read some thousand digits; what is cut off is too large anyway
+            if size > self._limit(scope)[0]:
+                return to_failure(self._too_large(size, scope))
         return None
+
+    def _limit(self, scope: Scope) -> tuple[int, str]:
+        """How many bytes a body may have, and the setting that says so."""
+        if (scope.get("method"), scope["path"]) == _RECORDINGS:
+            return self._settings.recording_max_bytes, "server.recording_max_bytes"
+        return self._settings.body_max_bytes, "server.body_max_bytes"
 
     def _is_ours(self, host_header: str) -> bool:
         host = _host_of(host_header)
@@ -133,26 +142,26 @@ class Gate:
             _digest(key.strip().encode("latin-1")), self._key or b""
         )
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, scope: Scope) -> Receive:
         """Stops reading at the limit: a chunked body does not say its length beforehand."""
         received = 0
+        limit, _ = self._limit(scope)
 
         async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self._settings.body_max_bytes:
-                    raise self._too_large(received)
+                if received > limit:
+                    raise self._too_large(received, scope)
             return message
 
         return receive_counted
 
-    def _too_large(self, size: int) -> TooLargeError:
-        limit = self._settings.body_max_bytes
+    def _too_large(self, size: int, scope: Scope) -> TooLargeError:
+        limit, setting = self._limit(scope)
         return TooLargeError(
-            f"The body has {size} bytes or more; the limit is {limit} ({format_bytes(limit)}), the setting "
-            "server.body_max_bytes.",
+            f"The body has {size} bytes or more; the limit is {limit} ({format_bytes(limit)}), the setting {setting}.",
             code="body_too_large",
         )
 

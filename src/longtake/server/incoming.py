@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Request
@@ -14,6 +14,7 @@ from longtake.server.errors import failure_of_fields
 from longtake.wire.fields import Body
 
 B = TypeVar("B", bound=Body)
+MAX_INTEGER = 2**63 - 1  # SQLite knows no larger one
 _JOB_ID = re.compile(r"job_[0-9A-Za-z_-]{1,60}")
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -40,6 +41,19 @@ def json_body(kind: type[B]) -> Callable[[Request], Awaitable[B]]:
             raise InputError(failure.message, code=failure.code, param=failure.param) from None
 
     return read
+
+
+def checked_fields(kind: type[B], fields: Mapping[str, Any]) -> B:
+    """The text fields of a form, checked as a JSON body is.
+
+    Raises:
+        InputError: They are not a `kind`.
+    """
+    try:
+        return kind.model_validate(dict(fields))
+    except ValidationError as error:
+        failure = failure_of_fields(error.errors(include_url=False))
+        raise InputError(failure.message, code=failure.code, param=failure.param) from None
 
 
 def documented(kind: type[Body]) -> dict[str, Any]:

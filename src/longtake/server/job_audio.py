@@ -23,7 +23,8 @@ from longtake.server.jobs import PREFIX, find_job
 from longtake.server.speech import Delivery
 from longtake.server.tail import BLOCK_BYTES, Tail
 
-_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_ONE_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_FAR = 10**18  # no file is as long
 
 
 def routes(context: Context) -> APIRouter:
@@ -57,8 +58,8 @@ def routes(context: Context) -> APIRouter:
         if span is not None and span.is_empty and not (wait and wanted == "bytes=0-"):
             return _not_satisfiable(span, job, size)
         if job.state is State.DONE and found.path is not None:
-            if span is None:  # several ranges, or none that is understood: the whole file, as RFC 9110 allows
-                _ignore_range(request)
+            # None: several ranges, or none that is understood: the whole file, as RFC 9110 allows.
+            _ask_for(request, span)
             return FileResponse(found.path, media_type=media_type, headers=headers)
         headers["Cache-Control"] = "no-store"
         if wait and job.state not in ENDED and (span is None or wanted == "bytes=0-"):
@@ -148,12 +149,18 @@ def _parse_range(wanted: str, size: int) -> Span | None:
     match = _ONE_RANGE.fullmatch(wanted)
     if match is None or match.group() == "bytes=-":
         return None
-    first, last = match.groups()
-    if not first:
-        return Span(max(0, size - int(last)), size)
-    if last and int(last) < int(first):
+    first, last = (_place(digits) if digits else None for digits in match.groups())
+    if first is None:
+        return Span(max(0, size - (last or 0)), size)
+    if last is not None and last < first:
         return None
-    return Span(int(first), min(size, int(last) + 1) if last else size)
+    return Span(first, size if last is None else min(size, last + 1))
+
+
+def _place(digits: str) -> int:
+    """However many digits a client writes: Python refuses to read more than some thousand."""
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 18 else _FAR
 
 
 def _not_satisfiable(span: Span, job: Job, size: int) -> Response:
@@ -169,5 +176,9 @@ def _without_length(response: Response) -> Response:
     return response
 
 
-def _ignore_range(request: Request) -> None:
-    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+def _ask_for(request: Request, span: Span | None) -> None:
+    """What FileResponse shall read as the Range: it has an opinion of its own on every other way to write it."""
+    headers = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+    if span is not None and not span.is_empty:
+        headers.append((b"range", f"bytes={span.start}-{span.end - 1}".encode()))
+    request.scope["headers"] = headers

@@ -15,7 +15,7 @@ from longtake.jobs.records import Event
 from longtake.jobs.states import ENDED
 from longtake.jobs.store import JobStore
 from longtake.server.backend import Beat, Context
-from longtake.server.incoming import JobId
+from longtake.server.incoming import MAX_INTEGER, JobId
 from longtake.server.jobs import PREFIX, find_job
 
 HEARTBEAT_S = 15.0
@@ -29,10 +29,10 @@ def routes(context: Context, heartbeat_s: float = HEARTBEAT_S) -> APIRouter:
     @router.get("/{job_id}/events", response_class=StreamingResponse)
     async def events(
         job_id: JobId,
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=MAX_INTEGER)] = 0,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """Server-sent events: `id` counts from 1 without gaps, `event` is its kind (state, progress, damaged).
+        """Server-sent events: `id` counts from 1 without gaps, `event` is its kind (state, progress, recalled).
 
         `Last-Event-ID`, or `after`, gives what came after that number. The stream ends with the job; asked again after
         that, the answer is 204, which tells a browser's EventSource to stop coming back.

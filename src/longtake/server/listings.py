@@ -52,7 +52,8 @@ def routes(context: Context) -> APIRouter:
 # In a thread: an engine reads its voice files at the first call.
 def _voices(context: Context, engine: str | None, language: str | None) -> VoiceList:
     intake = context.backend.intake
-    voices = intake.voices() if engine is None else intake.engine(engine).voices()
+    engines = intake.engines if engine is None else (intake.engine(engine),)
+    voices = [voice for each in engines for voice in intake.voices(each)]
     wanted = (language or "").lower()
     return VoiceList(
         voices=[
@@ -66,7 +67,7 @@ def _voices(context: Context, engine: str | None, language: str | None) -> Voice
 def _voice(context: Context, voice_id: str, engine: str | None) -> VoiceView:
     intake = context.backend.intake
     for each in intake.engines if engine is None else (intake.engine(engine),):
-        found = each.find_voice(voice_id)
+        found = intake.find_voice(each, voice_id)
         if found is not None:
             return to_voice_view(found)
     raise NotFoundError(

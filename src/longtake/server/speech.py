@@ -17,7 +17,7 @@ from longtake.audio.formats import parse_format
 from longtake.core.errors import InputError, LongtakeError, TransientError
 from longtake.core.units import SAMPLE_RATE_HZ
 from longtake.engines.base import EngineAbout
-from longtake.intake import JobRequest
+from longtake.intake import Intake, JobRequest
 from longtake.jobs.records import Job, Kind
 from longtake.jobs.states import State
 from longtake.script.language import language_of
@@ -104,9 +104,10 @@ def _submit(context: Context, body: SpeechBody) -> Job:
         engine = intake.engine(None if body.model in OPENAI_MODELS else body.model)
         _require_worker(context, engine.info.name)
         request = JobRequest(
+            is_plain=True,
             script=body.input,
             model=engine.info.name,
-            voice=_voice(engine, body.voice, body.input),
+            voice=_voice(intake, engine, body.voice, body.input),
             response_format=body.response_format,
             speed=body.speed,
         )
@@ -116,12 +117,14 @@ def _submit(context: Context, body: SpeechBody) -> Job:
         raise
 
 
-def _voice(engine: EngineAbout, voice: str, text: str) -> str:
-    """The engine's own voice of that id, or the one that stands for OpenAI's, in the language of the text."""
-    if voice not in OPENAI_VOICES or engine.find_voice(voice) is not None:
+def _voice(intake: Intake, engine: EngineAbout, voice: str, text: str) -> str | None:
+    """The engine's voice of that id, or the one that stands for OpenAI's, in the language of the text.
+
+    None when there is no voice at all: the intake says so, and what to do.
+    """
+    if voice not in OPENAI_VOICES or intake.find_voice(engine, voice) is not None:
         return voice
-    language = language_of(text)
-    return engine.default_voices(dict.fromkeys(range(len(OPENAI_VOICES)), language))[OPENAI_VOICES.index(voice)]
+    return intake.stand_in(engine, OPENAI_VOICES.index(voice), language_of(text))
 
 
 def _require_worker(context: Context, engine: str) -> None:

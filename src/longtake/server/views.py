@@ -92,4 +92,10 @@ def to_check_view(judged: Judged) -> CheckView:
 
 
 def to_voice_view(voice: Voice) -> VoiceView:
-    return VoiceView(id=voice.id, name=voice.name, language=voice.language, engine=voice.engine)
+    return VoiceView(
+        id=voice.id,
+        name=voice.name,
+        language=voice.language,
+        engine=voice.engine,
+        recording_seconds=None if voice.recording_s is None else round(voice.recording_s, 3),
+    )

@@ -7,18 +7,19 @@ from typing import Any
 
 import gradio as gr
 
+from longtake.core.units import format_bytes
 from longtake.studio.casting import offer_voices
 from longtake.studio.check_html import complaint_html, findings_html, speaker_label, summary_html
 from longtake.studio.client import Api, ApiError
 from longtake.studio.job_html import ENDED, health_html, job_html, jobs_html, player_html, player_key
 from longtake.studio.layout import VOICE_ROWS, Layout
 from longtake.studio.text import choose_language, say, say_count
-from longtake.studio.upload import NotTextError, decode_script
 from longtake.wire.check import CheckedSpeaker, CheckView
 from longtake.wire.jobs import JobView
 
 RECENT_JOBS = 10
 _VOICE_CHOSEN = "voice_missing"
+_FILE_PROBLEMS = frozenset({"file_too_large", "file_unreadable", "unreachable"})
 SERVER_CHOOSES = ""  # the value of the choice that takes a pick back
 _HEALTHY_LOOK_S, _SICK_LOOK_S = 30.0, 3.0
 _JOB_LOOK_S, _RESTING_JOB_LOOK_S = 1.0, 5.0
@@ -33,12 +34,14 @@ class Actions:
 
     Args:
         files_at: Address under which the browser finds the files of jobs; see `player_html`.
+        max_file_bytes: What the browser was told about script files.
     """
 
-    def __init__(self, api: Api, layout: Layout, files_at: str) -> None:
+    def __init__(self, api: Api, layout: Layout, files_at: str, max_file_bytes: int) -> None:
         self._api = api
         self._page = layout
         self._files_at = files_at
+        self._max_file_bytes = max_file_bytes
 
     async def boot(self, wished_language: str, job_id: str, draft: str) -> Updates:
         """The page has been loaded: language, engines, health, the job that its address names, the newest jobs."""
@@ -64,13 +67,11 @@ class Actions:
         look_s = _SICK_LOOK_S if html else _HEALTHY_LOOK_S
         return {self._page.health: gr.update(value=html, visible=bool(html)), self._page.health_tick: gr.Timer(look_s)}
 
-    async def open_file(self, data: bytes | None, language: str) -> Updates:
-        """A file's text into the script."""
-        try:
-            text = decode_script(data or b"")
-        except NotTextError:
-            return {self._page.complaint: complaint_html(say(language, "not_text"))}
-        return {self._page.script: text, self._page.complaint: ""}
+    def tell_opened(self, problem: str, message: str, language: str) -> Updates:
+        """What became of a file: the problem that the browser had with it, or what the server said; nothing if well."""
+        if problem in _FILE_PROBLEMS:
+            message = say(language, problem, limit=format_bytes(self._max_file_bytes))
+        return {self._page.complaint: complaint_html(message) if message else ""}
 
     async def check(
         self, script: str, model: str | None, speed: float, picks: Picks, cast: Cast, language: str

@@ -11,9 +11,10 @@ Choice = tuple[str, str]
 
 
 def offer_voices(voices: Sequence[VoiceView], chosen: str | None, languages: Sequence[str]) -> list[Choice]:
-    """The voices of the chosen one's language first, then those of the script's other languages.
+    """The voices of the chosen one's language first, then those of the script's other languages, then other recordings.
 
-    Within a language the engine's own order stays: the best first. An unlisted id is offered as it is.
+    Within a language the engine's own order stays: the best first. An unlisted id is offered as it is. A recording may
+    speak any language, so all of them are offered.
 
     Args:
         languages: Of the script, the most spoken first.
@@ -23,8 +24,8 @@ def offer_voices(voices: Sequence[VoiceView], chosen: str | None, languages: Seq
     order = list(dict.fromkeys([*([mine] if mine else []), *map(_primary, languages)]))
     # An engine may have no voice for any of them; then all are better than none.
     offered = sorted(
-        (voice for voice in voices if _primary(voice.language) in order),
-        key=lambda voice: order.index(_primary(voice.language)),
+        (voice for voice in voices if _primary(voice.language) in order or voice.recording_seconds is not None),
+        key=lambda voice: [*order, _primary(voice.language)].index(_primary(voice.language)),
     ) or list(voices)
     choices = [(f"{voice.name} · {voice.id}", voice.id) for voice in offered]
     if chosen and chosen not in {voice.id for voice in offered}:

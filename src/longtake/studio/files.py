@@ -1,12 +1,14 @@
-"""Audio and subtitles for a browser that does not have the key: one narrow door in front of the API.
+"""What a browser without the key needs of the API: audio, subtitles, the text of a file. One narrow door.
 
-Only needed with a key: an audio element cannot send one. Passes on a GET of four known files of a job, the range, and
-nothing else.
+Only opened with a key: the browser does not have it, and an audio element could not send it. Passes on a GET of three
+known files of a job with its range, and the bytes of a script file that is to be read, and nothing else.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import httpx
@@ -16,7 +18,19 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from longtake.studio.client import JOB_ID, Api
 from longtake.studio.text import choose_language, say
 
-PREFIX: Final = "/studio/jobs"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the browser finds the files of a job (before its id), and who tells it the text of a script file."""
+
+    jobs: str
+    decode: str
+
+
+OPEN: Final = Addresses("/v1/audio/jobs", "/v1/audio/decode")
+GUARDED: Final = Addresses("/studio/jobs", "/studio/decode")
 _PASSED_ON: Final = (
     *("content-type", "content-length", "content-range", "content-disposition", "accept-ranges"),
     *("cache-control", "etag", "last-modified", "longtake-job-state"),
@@ -28,7 +42,7 @@ _STREAM_TIMEOUT = httpx.Timeout(None, connect=5.0)
 def routes(api: Api, is_signed_in: Callable[[Request], bool]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    @router.get(PREFIX + "/{job_id}/{name}")
+    @router.get(GUARDED.jobs + "/{job_id}/{name}")
     async def file(
         request: Request,
         job_id: str,
@@ -44,15 +58,25 @@ def routes(api: Api, is_signed_in: Callable[[Request], bool]) -> APIRouter:
         headers = {"Range": wanted} if wanted else {}
         # Compressed, its length would be another one than the range speaks of.
         headers["Accept-Encoding"] = "identity"
-        asked = api.http.build_request(
-            "GET", f"/v1/audio/jobs/{job_id}/{name}", headers=headers, timeout=_STREAM_TIMEOUT
-        )
+        asked = api.http.build_request("GET", f"{OPEN.jobs}/{job_id}/{name}", headers=headers, timeout=_STREAM_TIMEOUT)
         try:
             answer = await api.http.send(asked, stream=True)
         except httpx.TransportError:
             return _refusal(502, say(language, "unreachable"))
         passed_on = {key: answer.headers[key] for key in _PASSED_ON if key in answer.headers}
         return _Relay(answer, passed_on)
+
+    @router.post(GUARDED.decode)
+    async def decode(request: Request) -> Response:
+        """The text of a file, as the API reads it. How large it may be is watched where every body is."""
+        language = choose_language(request.headers.get("accept-language"))
+        if not is_signed_in(request):
+            return _refusal(401, say(language, "sign_in"))
+        try:
+            answer = await api.http.post(OPEN.decode, content=await request.body())
+        except httpx.TransportError:
+            return _refusal(502, say(language, "unreachable"))
+        return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
 
     return router
 
@@ -67,6 +91,9 @@ class _Relay(StreamingResponse):
     async def __call__(self, scope: object, receive: object, send: object) -> None:
         try:
             await super().__call__(scope, receive, send)  # type: ignore[arg-type]
+        except httpx.TransportError as error:
+            # The API cut it off and has told why. Left unfinished, this answer is cut off, too.
+            log.warning("A file that was passed on was cut off: %s", error)
         finally:
             await self._answer.aclose()
 

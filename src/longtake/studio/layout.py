@@ -79,7 +79,7 @@ class Layout:
             self.tagline: tagline_html(language),
             self.switch: gr.update(value=say_it["other_language"]),
             self.script: gr.update(label=say_it["script"], placeholder=say_it["script_hint"]),
-            self.upload: gr.update(label=say_it["upload"]),
+            self.upload: upload_html(language),
             self.speakers_title: speakers_html(language),
             self.recent_title: title_html(language, "recent"),
             self.loudness: gr.update(label=say_it["loudness"], choices=loudness_choices(language)),
@@ -109,12 +109,26 @@ def title_html(language: str, key: str) -> str:
     return f'<h3 class="lt-heading">{say(language, key)}</h3>'
 
 
+def upload_html(language: str) -> str:
+    """A file input that looks like the buttons beside it."""
+    return (
+        f'<label class="lt-upload"><input type="file" accept=".txt,.md,.json,text/plain">'
+        f"<span>{say(language, 'upload')}</span></label>"
+    )
+
+
 def loudness_choices(language: str) -> list[tuple[str, str]]:
     return [(say(language, f"loudness_{name}"), name) for name in LOUDNESSES]
 
 
-def build_layout() -> Layout:
-    """Inside a `gr.Blocks`; in English, until the browser has told what it speaks."""
+def build_layout(open_file_js: str) -> Layout:
+    """Inside a `gr.Blocks`; in English, until the browser has told what it speaks.
+
+    No component of Gradio's for files: with one, whoever can reach the page can have any file of the server read.
+
+    Args:
+        open_file_js: Runs with the element of `upload`; see `style.open_file_js`.
+    """
 
     def told(key: str) -> str:
         return say(FIRST_LANGUAGE, key)
@@ -131,13 +145,11 @@ def build_layout() -> Layout:
                 label=told("script"), placeholder=told("script_hint"), lines=16, max_lines=16, elem_id="lt-script"
             )
             with gr.Row():
-                parts["upload"] = gr.UploadButton(
-                    told("upload"),
-                    file_types=[".txt", ".md", ".json"],
-                    type="binary",
-                    size="sm",
+                parts["upload"] = gr.HTML(
+                    upload_html(FIRST_LANGUAGE),
                     elem_id="lt-upload",
-                    min_width=90,
+                    js_on_load=open_file_js,
+                    apply_default_css=False,
                 )
                 parts["example_en"] = gr.Button(told("example_en"), size="sm", elem_id="lt-example-en", min_width=90)
                 parts["example_zh"] = gr.Button(told("example_zh"), size="sm", elem_id="lt-example-zh", min_width=90)

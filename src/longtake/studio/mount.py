@@ -11,25 +11,26 @@ from fastapi import FastAPI, Request
 
 from longtake.studio import files, style
 from longtake.studio.client import Api
+from longtake.studio.door import PageMount
 from longtake.studio.studio import build_studio
 from longtake.studio.text import LANGUAGES, say
 
-_MAX_FILE = "2mb"
 
-
-def mount_studio(app: FastAPI, api_url: str, *, api_key: str | None) -> FastAPI:
-    """Mount the page at `/`. Routes that `app` already has go first.
+def mount_studio(app: FastAPI, api_url: str, *, api_key: str | None, max_file_bytes: int) -> FastAPI:
+    """Mount the page at `/`. Routes that `app` already has go first, and what the page does not need is still theirs.
 
     Without a key the page is open, as the API is, and the browser fetches audio from the API. With a key the page asks
     for it (any user name, the key as password) before it shows or does anything, and passes audio on itself.
 
     Args:
         api_url: Where this very application listens; the page speaks HTTP to it, as any client does.
+        max_file_bytes: Larger files are not even sent; the longest body that the API takes.
     """
     api = Api(api_url, api_key)
     if api_key is not None:
         app.include_router(files.routes(api, lambda request: _is_signed_in(page, request)))
-    blocks = build_studio(api, files_at=files.PREFIX if api_key is not None else "/v1/audio/jobs")
+    addresses = files.OPEN if api_key is None else files.GUARDED
+    blocks = build_studio(api, addresses, max_file_bytes)
     app = gr.mount_gradio_app(
         app,
         blocks,
@@ -40,7 +41,6 @@ def mount_studio(app: FastAPI, api_url: str, *, api_key: str | None) -> FastAPI:
         run_history=False,  # it would keep scripts in the browser
         allowed_paths=[],
         show_error=False,
-        max_file_size=_MAX_FILE,
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
@@ -49,7 +49,10 @@ def mount_studio(app: FastAPI, api_url: str, *, api_key: str | None) -> FastAPI:
         css=style.CSS,
         head=style.HEAD,
     )
-    page = app.routes[-1].app  # type: ignore[attr-defined]  # Gradio's application, which it has just mounted
+    # The second wall behind `PageMount`: without this Gradio believes that every path comes from the developer.
+    blocks.has_launched = True
+    page = app.router.routes.pop().app  # type: ignore[attr-defined]  # Gradio's application, which it has just mounted
+    app.router.routes.append(PageMount(page))
     return app
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 from longtake.studio import examples, style
 from longtake.studio.actions import Actions, Updates
 from longtake.studio.client import Api
+from longtake.studio.files import Addresses
 from longtake.studio.layout import Layout, build_layout
 
 DEBOUNCE_S = 0.35
@@ -19,16 +20,16 @@ _CONCURRENT_EVENTS = 16
 _WAITING_EVENTS = 64
 
 
-def build_studio(api: Api, files_at: str) -> Any:
+def build_studio(api: Api, addresses: Addresses, max_file_bytes: int) -> Any:
     """The page as `gr.Blocks`, not yet mounted.
 
     Args:
-        files_at: Address under which the browser finds the files of jobs.
+        addresses: What the browser asks for itself.
+        max_file_bytes: Larger script files are refused.
     """
-    # delete_cache: uploaded files are read at once; an hour later they are gone.
-    with gr.Blocks(title="longtake", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
-        layout = build_layout()
-        actions = Actions(api, layout, files_at)
+    with gr.Blocks(title="longtake", analytics_enabled=False) as blocks:
+        layout = build_layout(style.open_file_js(addresses.decode, max_file_bytes))
+        actions = Actions(api, layout, addresses.jobs, max_file_bytes)
         _wire_head(blocks, layout, actions)
         _wire_script(layout, actions)
         _wire_job(layout, actions)
@@ -68,7 +69,13 @@ def _wire_script(page: Layout, actions: Actions) -> None:
         **_QUIET,
     )
     page.script.change(None, page.script, None, js=style.KEEP_DRAFT_JS, **_QUIET)
-    page.upload.upload(actions.open_file, [page.upload, page.language], [page.script, page.complaint], **_QUIET)
+
+    async def tell_opened(language: str, event: gr.EventData) -> Updates:
+        return actions.tell_opened(str(event.problem), str(event.message), language)
+
+    # A file is read in the browser and by the API: the page never has one.
+    page.upload.select(None, page.script, page.script, js=style.TAKE_TEXT_JS, **_QUIET)
+    page.upload.select(tell_opened, page.language, page.complaint, **_QUIET)
     for button, text in ((page.example_en, examples.ENGLISH), (page.example_zh, examples.CHINESE_ENGLISH)):
         button.click(functools.partial(str, text), None, page.script, **_QUIET)
     for place, row in enumerate(page.voices):

@@ -43,6 +43,17 @@ html.lt-translating gradio-app { opacity: 0; }
 #lt-language { flex: 0 0 auto; min-width: 5.5rem !important; width: auto; }
 #lt-script textarea { font-size: 1rem; line-height: 1.6; }
 #lt-script.lt-over textarea { outline: 2px dashed var(--primary-500); outline-offset: -6px; }
+#lt-upload { flex: 1 1 0%; min-width: 90px !important; }
+#lt-upload .html-container { padding: 0; }
+.lt-upload { position: relative; display: block; text-align: center; line-height: 1.5; cursor: pointer;
+  border: var(--button-border-width) solid var(--button-secondary-border-color);
+  border-radius: var(--button-small-radius); padding: var(--button-small-padding);
+  font-size: var(--button-small-text-size); font-weight: var(--button-small-text-weight);
+  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
+  box-shadow: var(--button-secondary-shadow); transition: var(--button-transition); }
+.lt-upload:hover { background: var(--button-secondary-background-fill-hover); }
+.lt-upload:focus-within { outline: 2px solid var(--primary-600); outline-offset: 2px; }
+.lt-upload input { position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0; cursor: pointer; }
 .lt-quiet { color: var(--body-text-color-subdued); margin: 0.2rem 0; overflow-wrap: anywhere; }
 .lt-small { font-size: 0.85rem; }
 .lt-summary { display: flex; flex-wrap: wrap; gap: 0.2rem 0.9rem; align-items: baseline; margin: 0; }
@@ -131,7 +142,7 @@ HEAD: Final = """
     audio.currentTime = Math.min(last.at, audio.duration);
     if (last.playing) audio.play().catch(() => {});
   }, true);
-  // A file that is dropped on the script takes the way of the button.
+  // A file that is dropped on the script takes the way of the button; its part of the page says how.
   const field = (event) => event.target.closest && event.target.closest("#lt-script");
   document.addEventListener("dragover", (event) => {
     if (field(event)) { event.preventDefault(); field(event).classList.add("lt-over"); }
@@ -143,11 +154,7 @@ HEAD: Final = """
     target.classList.remove("lt-over");
     if (!event.dataTransfer || !event.dataTransfer.files.length) return;
     event.preventDefault();
-    const input = document.querySelector("#lt-upload input[type=file], input#lt-upload[type=file]")
-      || document.querySelector("input[type=file]");
-    if (!input) return;
-    input.files = event.dataTransfer.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
+    if (window.longtakeOpen) window.longtakeOpen(event.dataTransfer.files[0]);
   });
 })();
 </script>
@@ -194,6 +201,45 @@ CHOOSE_JOB_JS: Final = """element.addEventListener("click", (event) => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   trigger("select", { job: link.dataset.job });
+});"""
+
+
+# Whoever opens a file has its text: null leaves the script as it is.
+TAKE_TEXT_JS: Final = "(script) => window.longtakeText ?? script"
+
+
+def open_file_js(address: str, max_bytes: int) -> str:
+    """Sends the bytes of a file to the API, which knows how text is encoded, and keeps the text for `TAKE_TEXT_JS`."""
+    return f"const address = {json.dumps(address)}, maxBytes = {max_bytes};{_OPEN_FILE_JS}"
+
+
+_OPEN_FILE_JS: Final = """
+let turns = 0;
+window.longtakeOpen = async (file) => {
+  const turn = ++turns;
+  let text = null, problem = "", message = "";
+  try {
+    if (file.size > maxBytes) {
+      problem = "file_too_large";
+    } else {
+      problem = "file_unreadable";  // a folder, for one
+      const bytes = await file.arrayBuffer();
+      problem = "unreachable";
+      const answer = await fetch(address, { method: "POST", body: bytes });
+      const said = await answer.json();
+      problem = "";
+      if (answer.ok) text = said.text; else message = said.error.message;
+    }
+  } catch {}
+  if (turn !== turns) return;  // another file was chosen meanwhile
+  window.longtakeText = text;
+  trigger("select", { problem, message });
+};
+element.addEventListener("change", (event) => {
+  const input = event.target;
+  if (input.type !== "file" || !input.files.length) return;
+  window.longtakeOpen(input.files[0]);
+  input.value = "";  // so that the same file can be chosen again
 });"""
 
 

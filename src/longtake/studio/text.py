@@ -46,9 +46,11 @@ TEXT: Final[dict[str, Phrase]] = {
     "upload": Phrase("Open a file", "打开文件"),
     "example_en": Phrase("English example", "英文示例"),
     "example_zh": Phrase("Chinese + English", "中英示例"),
-    "not_text": Phrase(
-        "This file is neither UTF-8 nor GB18030 text. Save it as UTF-8 and try again.",
-        "这个文件既不是 UTF-8 也不是 GB18030 文本。请另存为 UTF-8 后重试。",
+    "file_too_large": Phrase(
+        "This file is too large for a script: the limit is {limit}.", "这个文件太大，不能作为脚本：上限是 {limit}。"
+    ),
+    "file_unreadable": Phrase(
+        "The browser cannot read this. Choose one text file.", "浏览器无法读取这个文件。请选择一个文本文件。"
     ),
     # what became of it
     "nothing_yet": Phrase("Length and speakers appear here as you write.", "输入脚本后，这里显示时长和说话人。"),

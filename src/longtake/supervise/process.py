@@ -17,9 +17,14 @@ class WorkerProcess:
     """One spawned process, spoken to through its standard input; it ends by itself when that input ends."""
 
     def __init__(self, module: str, first_line: str, log_path: Path) -> None:
+        """
+        Raises:
+            OSError: The log cannot be written, or the system starts no process.
+        """
         if log_path.exists() and log_path.stat().st_size > LOG_LIMIT_BYTES:
             log_path.replace(log_path.with_suffix(".old.log"))
         self._log_path = log_path
+        log_path.parent.mkdir(mode=0o700, exist_ok=True)  # someone may have tidied up
         with log_path.open("ab") as log:
             self._log_start = log.tell()
             self._popen = subprocess.Popen(

@@ -2,7 +2,7 @@
 
 One thread looks at every worker a few times a second:
 
-    no process, due        spawn
+    no process, due        spawn; one that cannot be started counts as dead
     process ended          free its jobs, ask the policy: wait, or break
     work but no progress   kill; the next look finds it ended
 """
@@ -22,6 +22,7 @@ from longtake.supervise.status import WorkerState, WorkerStatus
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.1
+RESTART = "/v1/admin/restart"  # where a server listens for `restart`; a message names it
 EXIT_CANNOT_LOAD = 2  # a worker's word that its settings are at fault: another start would end the same way
 
 
@@ -91,7 +92,7 @@ class Supervisor:
     ) -> None:
         """
         Args:
-            spawn: (engine, worker id) → a running process.
+            spawn: (engine, worker id) → a running process. An error of it is a death like others.
             progress: Worker id → what it last said.
             died: (worker id, how it died) frees its jobs; None when it was asked to stop.
         """
@@ -192,7 +193,12 @@ class Supervisor:
         slot.killed_for = None
         slot.progress = Progress(False, 0, 0, now_s)
         slot.spawned_s = slot.moved_s = now_s
-        slot.process = self._spawn(slot.engine, slot.worker_id)
+        try:
+            slot.process = self._spawn(slot.engine, slot.worker_id)
+        except Exception as error:  # a border: whatever it is, trying again at once and for ever would not mend it
+            log.exception("worker %s could not be started", slot.worker_id)
+            slot.restarts += 1
+            self._count_death(slot, f"it could not be started: {error}", now_s)
 
     def _bury(self, slot: _Slot, now_s: float) -> None:
         process = slot.process
@@ -210,12 +216,15 @@ class Supervisor:
         if code == EXIT_CANNOT_LOAD:
             slot.is_broken, slot.reason = True, how
             return
+        self._count_death(slot, how, now_s)
+
+    def _count_death(self, slot: _Slot, how: str, now_s: float) -> None:
         wait_s = slot.policy.died(now_s, now_s - slot.spawned_s)
         if wait_s is None:
             slot.is_broken = True
             slot.reason = (
                 f"{MAX_DEATHS} workers died within {WINDOW_S / 60:.0f} minutes, the last one so: {how}. "
-                "No more are started until it is restarted."
+                f"No more are started until it is restarted; a server does so on POST {RESTART}?engine={slot.engine}."
             )
             log.error("breaker open for %s: %s", slot.engine, slot.reason)
         else:

@@ -1,4 +1,4 @@
-"""What POST /v1/audio/check answers."""
+"""What POST /v1/audio/check and /v1/audio/decode answer."""
 
 from __future__ import annotations
 
@@ -44,3 +44,9 @@ class CheckView(View):
     turns: int
     passages: int
     estimate: EstimateView | None
+
+
+class TextView(View):
+    """A script file, read."""
+
+    text: str

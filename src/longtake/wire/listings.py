@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from longtake.wire.fields import View
+from longtake.wire.fields import Body, Name, View
 
 
 class ModelView(View):
@@ -31,11 +31,31 @@ class SpeechModelList(ModelList):
 
 
 class VoiceView(View):
+    """A voice.
+
+    Attributes:
+        recording_seconds: Of a voice that is a recording and can be deleted; None for an engine's own.
+    """
+
     id: str
     name: str
     language: str
     engine: str
+    recording_seconds: float | None = None
 
 
 class VoiceList(View):
     voices: list[VoiceView]
+
+
+class RecordingForm(Body):
+    """What stands beside the file in a form that brings a recording."""
+
+    name: Name | None = None
+    language: Name | None = None
+
+
+class VoiceDeleted(View):
+    id: str
+    object: Literal["audio.voice"] = "audio.voice"
+    deleted: Literal[True] = True

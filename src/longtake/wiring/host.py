@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from longtake.config import Settings
 from longtake.core.clock import Clock, SystemClock
@@ -13,12 +15,13 @@ from longtake.core.errors import DiskFullError, LongtakeError
 from longtake.intake import Intake
 from longtake.jobs.database import Database
 from longtake.jobs.desk import LEASE_S
-from longtake.jobs.folder import DataFolder
+from longtake.jobs.folder import DataFolder, recordings_below
 from longtake.jobs.records import Job, QueueLimits
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
 from longtake.supervise import Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
+from longtake.voices import VoiceStore
 from longtake.worker.loop import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
 
@@ -32,8 +35,11 @@ TRANSIENT_KEEP_S = 60.0
 class Host:
     """Everything that works on one data folder in this process."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, recordings: Path | None = None) -> None:
         """Open the folder; no process is started yet.
+
+        Args:
+            recordings: Where recorded voices lie, if not in the data folder.
 
         Raises:
             InputError: The data folder or an engine's name cannot be used.
@@ -45,11 +51,14 @@ class Host:
         self.db = Database(self.folder.database, when_full=self.folder.release_reserve)
         queue = QueueLimits(limits.max_queued_jobs, limits.max_queued_hours * 3600)
         self.store = JobStore(self.db, clock=self.clock, limits=queue)
+        self.voices = VoiceStore(recordings or self.folder.voices, clock=self.clock)
         self.intake = Intake(
             self.store,
             self.folder,
+            self.voices,
             settings.engines,
             Limits(max_characters=limits.max_characters, max_minutes=limits.max_minutes),
+            model=settings.engine.model,
         )
         self._supervisor: Supervisor | None = None
         self._only_job: str | None = None
@@ -93,6 +102,14 @@ class Host:
         self._supervisor.start()
         self._tidier.start()
 
+    def free_orphans(self) -> None:
+        """Free at once what a killed host left running, not when its leases run out; nothing while a host lives."""
+        if not self.is_hosting and self.folder.lock():
+            try:
+                self.store.release_all()
+            finally:
+                self.folder.unlock()
+
     def wake(self, engine: str) -> None:
         """Nudge the engine's worker; one of another process finds the work by itself."""
         if self._supervisor is not None:
@@ -118,7 +135,8 @@ class Host:
         self._is_closing = True
         if self._supervisor is not None:
             self._tidy_now.set()
-            self._tidier.join()
+            if self._tidier.is_alive():  # an interrupt may have come before it was started
+                self._tidier.join()
             self._supervisor.stop()
             self._supervisor = None
         self.db.close()
@@ -183,3 +201,24 @@ def open_host(settings: Settings, *, workers: bool) -> Iterator[Host]:
         yield host
     finally:
         host.close()
+
+
+@contextmanager
+def open_intake(settings: Settings) -> Iterator[Intake]:
+    """An intake to judge scripts with; it may keep nothing.
+
+    A data folder that is not there is not made. One that cannot be used, as on a read-only disk, does no harm: only the
+    paces that were learned in it are not known then.
+    """
+    with ExitStack() as stack:
+        host: Host | None = None
+        if settings.data.expanduser().is_dir():
+            try:
+                host = stack.enter_context(open_host(settings, workers=False))
+            except LongtakeError as error:  # what is not the folder's fault comes again below
+                log.info("judged without the data folder: %s", error)
+        if host is None:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="longtake-")))
+            host = Host(settings.model_copy(update={"data": scratch}), recordings=recordings_below(settings.data))
+            stack.callback(host.close)
+        yield host.intake

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
 
 import uvicorn
 
 from longtake.config import Settings
 from longtake.server import Backend, build_app
+from longtake.server.errors import unfinished_is_told
 from longtake.wiring.host import open_host
 
 # Streams of listeners end by themselves when their client notices; they may not hold up a stop for longer than this.
@@ -32,9 +35,12 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
         if with_studio:
             from longtake.studio import mount_studio  # here: gradio takes seconds to import
 
-            app = mount_studio(app, url, api_key=settings.server.api_key)
+            server = settings.server
+            app = mount_studio(app, url, api_key=server.api_key, max_file_bytes=server.body_max_bytes)
         config = uvicorn.Config(
             app, log_level="info", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
         )
+        logging.getLogger("uvicorn.error").addFilter(unfinished_is_told)
         print(f"longtake listens on {url}", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # once it has stopped, uvicorn raises the signal again
+            uvicorn.Server(config).run(sockets=[listener])

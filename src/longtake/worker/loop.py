@@ -15,13 +15,14 @@ from functools import partial
 
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
-from longtake.core.errors import DiskFullError, InvariantError, LeaseLostError, TransientError
-from longtake.engines.base import End, Engine, Failed, StepResult
+from longtake.core.errors import CapacityError, DiskFullError, LeaseLostError, TransientError
+from longtake.engines.base import End, Ended, Engine, Failed, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Kind
 from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
+from longtake.worker.mend import mend
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict
 from longtake.worker.run import JobRun
 
@@ -134,15 +135,26 @@ class WorkerLoop:
             batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
             if len(self._runs) - batch >= FAST_LANE:
                 return
-            claim = self._desk.claim(min_priority=0 if batch < self._settings.max_jobs else 1)
+            if any(run.is_suspect for run in self._runs.values()):
+                return
+            claim = self._desk.claim(min_priority=0 if batch < self._settings.max_jobs else 1, suspects=not self._runs)
             if claim is None:
                 return
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
         log.info("job claimed", extra={"job": claim.job.id, "spoken": len(claim.spoken), "of": len(claim.passages)})
-        recorder = Recorder(claim, self._desk, self._folder, news=self._news.set)
-        self._runs[claim.job.id] = JobRun(claim, recorder)
+        info = self._engine.info
+        try:
+            claim = mend(claim, self._desk, self._folder, keeps_traces=info.keeps_traces)
+        except LeaseLostError:
+            return
+        except (TransientError, DiskFullError) as error:
+            log.warning("the job cannot be begun now: %s", error, extra={"job": claim.job.id})
+            self._verdicts.append((claim, partial(self._desk.release, claim)))
+            return
+        recorder = Recorder(claim, self._desk, self._folder, keeps_traces=info.keeps_traces, news=self._news.set)
+        self._runs[claim.job.id] = JobRun(claim, recorder, past_passages=info.past_passages)
         recorder.start()
 
     # Speaking
@@ -151,20 +163,24 @@ class WorkerLoop:
         for run in list(self._runs.values()):
             self._offer(run)
         for candidate in self._scheduler.schedule():
-            run = self._runs[str(candidate.job)]
+            holder = self._runs.get(str(candidate.job))
+            if holder is None:
+                continue  # a request of the same job was refused a moment ago, and the job has failed
             try:
-                self._engine.start(run.requests[candidate.id])
+                self._engine.start(holder.request(candidate.id))
             except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
-                self._fail(run, error)
+                self._fail(holder, error)
 
     def _offer(self, run: JobRun) -> None:
         job = run.claim.job
         while (
             self._scheduler.waiting(job.id) < self._engine.info.max_active
             and run.recorder.lead_s < self._settings.lead_s
-            and (request := run.next_request()) is not None
         ):
             try:
+                request = run.next_request()
+                if request is None:
+                    return
                 cost = self._engine.cost(request)
                 self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority))
             except Exception as error:
@@ -172,17 +188,27 @@ class WorkerLoop:
                 return
 
     def _take(self, result: StepResult) -> None:
+        now = self._clock.monotonic_s()
         for chunk in result.chunks:
             if run := self._run_of(chunk.request_id):
-                run.take(chunk)
+                run.take(chunk, now)
         for ended in result.ended:
             self._scheduler.end(ended.request_id)
             if run := self._run_of(ended.request_id):
-                if ended.end is not End.FINISHED:
-                    raise InvariantError(f"{self._engine.info.name} gave a passage back {ended.end}.")
-                run.end(ended)
+                self._take_ended(run, ended)
         for failed in result.failed:
             self._take_failed(failed)
+        for run in self._runs.values():
+            for request_id in run.due(now):
+                run.cut(request_id, self._engine.trace(request_id))
+
+    def _take_ended(self, run: JobRun, ended: Ended) -> None:
+        if ended.end is End.FINISHED:
+            run.end(ended)
+        else:  # what was spoken is kept, and truncated is never done
+            run.cut(ended.request_id, ended.trace)
+            run.recorder.stop(encode=True)
+            self._fail(run, CapacityError(ended.message, code="truncated"))
 
     def _take_failed(self, failed: Failed) -> None:
         self._scheduler.end(failed.request_id)

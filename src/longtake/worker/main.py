@@ -6,11 +6,14 @@ import logging
 import os
 import signal
 import sys
+import threading
+from functools import partial
 
 from longtake.config import EngineSettings
 from longtake.core.clock import SystemClock
 from longtake.core.errors import CapacityError, InputError, LongtakeError
 from longtake.core.units import format_bytes
+from longtake.engines.base import EngineAbout
 from longtake.engines.registry import about
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
@@ -24,6 +27,7 @@ from longtake.worker.orders import follow_orders, read_assignment
 log = logging.getLogger(__name__)
 
 EXIT_ENGINE_FAILED = 4
+EXIT_STUCK = 5
 
 
 def main() -> int:
@@ -48,13 +52,14 @@ def main() -> int:
     )
     try:
         heart.start()
-        engine = about(assignment.engine).load(_given(settings.engine))
+        known = about(assignment.engine)
+        engine = known.load(_given(settings.engine) | _voices(known, folder))
         budget = budget_bytes(settings.engine.memory_budget)
         loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget)
         state = "ready"
         heart.beat_now()
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-        follow_orders(sys.stdin, loop.wake, loop.stop)
+        follow_orders(sys.stdin, loop.wake, partial(_leave, loop, settings.worker.stop_timeout_s))
         log.info("worker %s speaks with %s, budget %s", assignment.worker_id, assignment.engine, format_bytes(budget))
         loop.run()
         engine.close()
@@ -69,9 +74,22 @@ def main() -> int:
     return 0
 
 
+def _leave(loop: WorkerLoop, patience_s: float) -> None:
+    """Told to stop, or the parent is gone: whatever the loop is busy with, the process outlives neither for long."""
+    loop.stop()
+    timer = threading.Timer(patience_s, os._exit, (EXIT_STUCK,))
+    timer.daemon = True
+    timer.start()
+
+
 def _given(settings: EngineSettings) -> dict[str, str]:
     """What was asked for, without what was left to the engine."""
     return {name: value for name, value in settings.model_dump().items() if value not in (None, "auto")}
+
+
+def _voices(engine: EngineAbout, folder: DataFolder) -> dict[str, str]:
+    """Where the recordings lie, for an engine that speaks with them."""
+    return {"voices": str(folder.voices)} if engine.info.speaks_recordings else {}
 
 
 if __name__ == "__main__":

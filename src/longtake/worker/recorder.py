@@ -1,11 +1,11 @@
-"""What becomes of a spoken passage: committed, joined, encoded, finished. One thread a job; knows no engine.
+"""What becomes of speech: committed, joined, encoded, finished. One thread a job; knows no engine.
 
 Its order of work is its meaning: commit whatever has been spoken, and only when nothing waits to be committed encode
-the next committed passage. The encoder reads passages back from disk, so a job that goes on after a crash is no special
-case: its first passages are on disk already.
+the next block. The encoder reads stretches back from disk, so a job that goes on after a crash is no special case: its
+first stretches are on disk already.
 
 State, by thread:
-    loop      offers spoken passages, reads `lead_s`, `outcome`, `steps`, `damaged`
+    loop      offers stretches, reads `lead_s`, `outcome`, `steps`, `spoken`, `take_damaged`
     recorder  everything else
 """
 
@@ -25,29 +25,35 @@ from longtake.audio import (
     Assembly,
     Pcm,
     commit_file,
-    has_sha256,
     parse_format,
     parse_loudness,
-    read_passage,
-    write_passage,
+    read_samples,
+    read_trace,
+    write_stretch,
 )
-from longtake.core.errors import LeaseLostError, LongtakeError, WorkerError
+from longtake.core.errors import CapacityError, InputError, LeaseLostError, LongtakeError, WorkerError
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Claim, SpokenPassage
+from longtake.jobs.records import Claim, SpokenPassage, Stretch
+from longtake.worker.mend import intact
 
 log = logging.getLogger(__name__)
+
+_LOOK_AT_DISK_EVERY = 16  # blocks of a second: an hour of WAV's silence fills a disk, too
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A passage fresh from the engine. `pcm_T`: int16, mono, 24 kHz."""
+    """A stretch fresh from the engine. `pcm_T`: int16, mono, 24 kHz; the rest as in `Stretch`."""
 
     index: int
     pcm_T: NDArray[np.int16]  # noqa: N815  (shape suffix)
-    marks: tuple[Mark, ...]
+    marks: tuple[Mark, ...] = ()
+    number: int = 0
+    is_last: bool = True
+    trace: bytes = b""
 
 
 class Outcome(StrEnum):
@@ -56,24 +62,41 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Recorder:
-    """Records one claimed job. Memory: the passages that are spoken and not committed yet, and one block of audio."""
+class _Stopped(Exception):
+    """Told to stop before the end."""
 
-    def __init__(self, claim: Claim, desk: WorkerDesk, folder: DataFolder, *, news: Callable[[], None]) -> None:
+
+class Recorder:
+    """Records one claimed job. Memory: what is spoken and not committed yet, and one block of audio."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        desk: WorkerDesk,
+        folder: DataFolder,
+        *,
+        keeps_traces: bool = False,
+        news: Callable[[], None],
+    ) -> None:
         """
         Args:
+            claim: As `mend` gave it.
+            keeps_traces: A damaged passage is cut back to its intact stretches; otherwise it is spoken anew as a whole.
             news: Called from the recorder's thread when the loop should look again.
         """
         self._claim = claim
         self._desk = desk
         self._folder = folder
+        self._keeps_traces = keeps_traces
         self._news = news
         self._changed = threading.Condition()
         self._offered: deque[Spoken] = deque()
         self._damaged: list[int] = []
-        self._committed = dict(claim.spoken)
-        self._lead: dict[int, float] = {}  # passages spoken under this claim and not encoded yet, in seconds
+        self._spoken = dict(claim.spoken)
+        self._lead: dict[tuple[int, int], float] = {}  # stretches of this claim that are not encoded yet, in seconds
         self._is_stopping = False
+        self._is_encoding_on = False  # though it is stopping
+        self.has_committed = False  # under this claim
         self.steps = 0  # grows with every commit and every block encoded: encoding is progress, too
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
@@ -83,10 +106,10 @@ class Recorder:
         self._thread.start()
 
     def offer(self, spoken: Spoken) -> None:
-        """Hand over a passage; the bound on how many wait is the loop's: it looks at `lead_s` before it starts more."""
+        """Hand over a stretch; the bound on how many wait is the loop's: it looks at `lead_s` before it starts more."""
         with self._changed:
             self._offered.append(spoken)
-            self._lead[spoken.index] = seconds_of(len(spoken.pcm_T))
+            self._lead[spoken.index, spoken.number] = seconds_of(len(spoken.pcm_T))
             self._changed.notify()
 
     @property
@@ -95,16 +118,37 @@ class Recorder:
         with self._changed:
             return sum(self._lead.values())
 
+    def spoken(self, index: int) -> SpokenPassage | None:
+        """What is committed of a passage by now."""
+        with self._changed:
+            return self._spoken.get(index)
+
+    def trace(self, index: int) -> bytes:
+        """The trace of what is committed of a passage.
+
+        Raises:
+            WorkerError: A file cannot be read.
+        """
+        passage = self.spoken(index)
+        folder = self._folder.passages(self._claim.job.id)
+        stretches = passage.stretches if passage else ()
+        return b"".join(read_trace(folder / s.file, s.samples) for s in stretches if s.trace_bytes)
+
     def take_damaged(self) -> list[int]:
-        """Passages whose files turned out missing or damaged: to be spoken again."""
+        """Passages that turned out not to be whole: what is missing of them is to be spoken again."""
         with self._changed:
             damaged, self._damaged = self._damaged, []
             return damaged
 
-    def stop(self, timeout_s: float | None = None) -> bool:
-        """Commit what was offered, then end without finishing; False when it did not end in time."""
+    def stop(self, timeout_s: float | None = None, *, encode: bool = False) -> bool:
+        """Commit what was offered, then end without finishing; False when it did not end in time.
+
+        Args:
+            encode: First encode all that is committed, so that it can be heard.
+        """
         with self._changed:
             self._is_stopping = True
+            self._is_encoding_on = encode
             self._changed.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -112,6 +156,8 @@ class Recorder:
     def _run(self) -> None:
         try:
             self._record()
+        except _Stopped:
+            pass
         except LeaseLostError as error:
             self.error, self.outcome = error, Outcome.LOST
         except BaseException as error:  # a border: the loop decides what becomes of the job
@@ -126,91 +172,128 @@ class Recorder:
         self._folder.passages(claim.job.id).mkdir(parents=True, exist_ok=True)
         self._sweep()
         part = self._folder.part(claim.job.id, claim.token, audio_format.suffix)
-        assembly = Assembly(part, audio_format, parse_loudness(spec.loudness))
+        assembly = Assembly(part, audio_format, parse_loudness(spec.loudness), before_block=self._before_block)
         try:
-            if not self._record_all(assembly):
-                return
+            for cursor, passage in enumerate(claim.passages):
+                self._check(cursor)
+                assembly.add(passage.silence_before_s, self._pcm(cursor))
+                self._news()
+            assembly.add(spec.trailing_silence_s, ())
             finished = assembly.finish()
         finally:
-            assembly.abort(
-                keep=True
-            )  # no effect on a finished one; otherwise what was encoded stays for those who listen
+            assembly.abort(keep=True)  # what was encoded stays for those who listen; no effect on a finished one
         final = self._folder.finished(claim.job.id, claim.token, audio_format.suffix)
         commit_file(part, final)
         self._desk.finish(claim, final.name, finished.size_bytes)
         self.outcome = Outcome.FINISHED
 
-    def _record_all(self, assembly: Assembly) -> bool:
-        """Commit and encode until the last passage; False when told to stop before it."""
-        cursor = 0
-        while cursor < len(self._claim.passages):
-            if offered := self._wait_for_work(cursor):
-                self._commit(offered)
-            elif self._is_stopping:
-                return False
-            elif self._assemble(assembly, cursor):
-                cursor += 1
-        assembly.add(self._claim.job.spec.trailing_silence_s, ())
-        return True
+    def _pcm(self, cursor: int) -> Iterator[Pcm]:
+        """The passage as it comes."""
+        number = 0
+        while (stretch := self._await(cursor, number)) is not None:
+            yield from read_samples(self._folder.passages(self._claim.job.id) / stretch.file, stretch.samples)
+            with self._changed:
+                self._lead.pop((cursor, number), None)
+            self._news()
+            number += 1
 
-    def _wait_for_work(self, cursor: int) -> list[Spoken]:
+    def _before_block(self) -> None:
+        """Between two blocks of speech or silence: whatever has been spoken meanwhile comes first."""
+        self._commit_offered()
+        if self._is_stopping and not self._is_encoding_on:
+            raise _Stopped
+        if self.steps % _LOOK_AT_DISK_EVERY == 0:
+            self._folder.require_room(0, "Encoding on")
+        self.steps += 1
+
+    def _await(self, cursor: int, number: int) -> Stretch | None:
+        """The stretch once it is committed; None behind the last one of its passage."""
+        while True:
+            self._commit_offered()
+            passage = self._spoken.get(cursor)
+            if passage is not None and number < len(passage.stretches):
+                return passage.stretches[number]
+            if passage is not None and passage.is_whole:
+                return None
+            with self._changed:
+                if self._is_stopping and not self._offered:
+                    raise _Stopped
+                self._changed.wait_for(lambda: self._offered or self._is_stopping)
+
+    def _commit_offered(self) -> None:
+        """Files first, each durable; then their rows, all in one transaction."""
         with self._changed:
-            self._changed.wait_for(lambda: self._offered or self._is_stopping or cursor in self._committed)
             offered = list(self._offered)
             self._offered.clear()
-            return offered
-
-    def _commit(self, offered: list[Spoken]) -> None:
-        """Files first, each durable; then their rows, all in one transaction."""
-        job_id = self._claim.job.id
-        self._folder.require_room(sum(2 * len(s.pcm_T) for s in offered), "The audio just spoken")
+        if not offered:
+            return
+        self._folder.require_room(sum(2 * len(s.pcm_T) + len(s.trace) for s in offered), "The audio just spoken")
         committed = []
         for spoken in offered:
-            # The token in the name: a worker that was thought dead can only write under its own.
-            path = self._folder.passages(job_id) / f"{spoken.index:06d}-{self._claim.token}.pcm"
-            file = write_passage(path, (spoken.pcm_T,))
-            committed.append(SpokenPassage(spoken.index, path.name, file.sha256, file.samples, spoken.marks))
+            path = self._folder.stretch(self._claim.job.id, spoken.index, spoken.number, self._claim.token)
+            file = write_stretch(path, (spoken.pcm_T,), spoken.trace)
+            committed.append(
+                Stretch(
+                    index=spoken.index,
+                    file=path.name,
+                    sha256=file.sha256,
+                    samples=file.samples,
+                    marks=spoken.marks,
+                    number=spoken.number,
+                    is_last=spoken.is_last,
+                    trace_bytes=len(spoken.trace),
+                )
+            )
         self._desk.commit(self._claim, committed)
+        self.has_committed = True
         self.steps += 1
-        self._committed.update((passage.index, passage) for passage in committed)
-        self._news()
-
-    def _assemble(self, assembly: Assembly, cursor: int) -> bool:
-        """Encode the passage at the cursor; False when its file is not what was committed."""
-        passage = self._committed[cursor]
-        path = self._folder.passages(self._claim.job.id) / passage.file
-        if cursor in self._claim.spoken and not has_sha256(path, passage.sha256):
-            log.warning("passage damaged, it is spoken again", extra={"job": self._claim.job.id, "passage": cursor})
-            self._desk.uncommit(self._claim, passage)
-            del self._committed[cursor]
-            with self._changed:
-                self._damaged.append(cursor)
-            self._news()
-            return False
-        assembly.add(self._claim.passages[cursor].silence_before_s, self._counted(read_passage(path)))
         with self._changed:
-            self._lead.pop(cursor, None)
+            for stretch in committed:
+                before = self._spoken.get(stretch.index)
+                stretches = (*before.stretches, stretch) if before else (stretch,)
+                self._spoken[stretch.index] = SpokenPassage(stretch.index, stretches, stretch.is_last, stretch.marks)
         self._news()
-        return True
 
-    def _counted(self, blocks: Iterator[Pcm]) -> Iterator[Pcm]:
-        for block in blocks:
-            self.steps += 1
-            yield block
+    def _check(self, cursor: int) -> None:
+        """A whole passage of an earlier claim whose files are not what was committed is given back to be spoken."""
+        passage = self._claim.spoken.get(cursor)
+        if passage is None or not passage.is_whole:
+            return
+        kept = intact(passage, self._claim, self._folder)
+        if len(kept) == len(passage.stretches):
+            return
+        if not self._keeps_traces:
+            kept = ()
+        self._desk.uncommit(self._claim, cursor, len(kept))
+        with self._changed:
+            del self._spoken[cursor]
+            if kept:
+                self._spoken[cursor] = SpokenPassage(cursor, kept, is_whole=False, marks=())
+            self._damaged.append(cursor)
+        self._news()
 
     def _sweep(self) -> None:
-        """Remove what earlier claims left: growing and finished files without a row, passages that no row names."""
-        named = {passage.file for passage in self._committed.values()}
+        """Remove what earlier claims left: growing and finished files without a row, stretches that no row names."""
+        named = {stretch.file for passage in self._spoken.values() for stretch in passage.stretches}
         job = self._folder.job(self._claim.job.id)
         for path in [*job.glob("part-*"), *job.glob("audio-*"), *self._folder.passages(job.name).iterdir()]:
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
 
+# As in the API's error envelope; the first that fits.
+_KINDS: tuple[tuple[type[LongtakeError], str], ...] = (
+    (InputError, "invalid_request_error"),
+    (CapacityError, "capacity_error"),
+    (WorkerError, "engine_error"),
+    (LongtakeError, "server_error"),
+)
+
+
 def error_to_dict(error: BaseException) -> dict[str, str | None]:
     """How an error is stored with a failed job."""
     if isinstance(error, LongtakeError):
-        kind = "engine_error" if isinstance(error, WorkerError) else "invalid_request_error"
+        kind = next(kind for cause, kind in _KINDS if isinstance(error, cause))
         return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
     return {
         "message": f"longtake made a mistake ({type(error).__name__}: {error}). The worker's log has the trace.",

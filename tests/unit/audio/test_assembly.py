@@ -11,7 +11,7 @@ import pytest
 from longtake.audio.assembly import Assembly
 from longtake.audio.formats import AudioFormat, Pcm
 from longtake.audio.loudness import Loudness
-from longtake.audio.pcmfile import commit_file, read_passage, write_passage
+from longtake.audio.pcmfile import commit_file, read_samples, write_stretch
 from longtake.audio.probe import decode_mono, measure
 from longtake.core.errors import DiskFullError
 from tests.unit.audio.signals import RATE_HZ, chunked, speech
@@ -110,11 +110,11 @@ def test_abort_removes_the_part_and_finish_keeps_it(tmp_path: Path) -> None:
 
 
 def test_passages_from_disk(tmp_path: Path) -> None:
-    written = [write_passage(tmp_path / f"{i}.pcm", [pcm]) for i, (_, pcm) in enumerate(PASSAGES)]
+    written = [write_stretch(tmp_path / f"{i}.pcm", [pcm]) for i, (_, pcm) in enumerate(PASSAGES)]
     part = tmp_path / "a.part"
     assembly = Assembly(part, AudioFormat.FLAC, Loudness.AUDIOBOOK)
     for passage, (silence_s, _) in zip(written, PASSAGES, strict=True):
-        assembly.add(silence_s, read_passage(passage.path, 5000))
+        assembly.add(silence_s, read_samples(passage.path, passage.samples, 5000))
     assembly.finish()
     from_disk = part.read_bytes()
     sha_after(part, AudioFormat.FLAC, Loudness.AUDIOBOOK, [10**6])

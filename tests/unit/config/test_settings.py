@@ -85,3 +85,51 @@ def test_a_dumped_tree_comes_back_the_same_whatever_the_environment(monkeypatch:
     monkeypatch.setenv("LONGTAKE_SERVER__PORT", "4321")
     monkeypatch.setenv("LONGTAKE_WORKER__MAX_JOBS", "77")
     assert Assignment.from_line(sent.to_line()) == sent
+
+
+@pytest.mark.parametrize("text", ["espeak,vibevoice", " espeak , vibevoice ,", '["espeak", "vibevoice"]'])
+def test_a_list_in_the_environment_is_written_with_commas_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("LONGTAKE_ENGINES", text)
+    monkeypatch.setenv("LONGTAKE_SERVER__ALLOWED_HOSTS", text)
+    settings = load_settings()
+    assert settings.engines == settings.server.allowed_hosts == ("espeak", "vibevoice")
+    monkeypatch.setenv("LONGTAKE_ENGINES", "espeak")
+    assert load_settings().engines == ("espeak",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "setting"),
+    [
+        ("LONGTAKE_SERVER__PORT", "many", "server.port"),
+        ("LONGTAKE_SERVER__PROT", "1", "server.prot"),
+        ("LONGTAKE_SERVER", '{"port": 99999}', "server.port"),
+        ("LONGTAKE_ENGINES", "[1]", "engines.0"),
+        ("LONGTAKE_ENGINES", "[1", "engines"),
+        ("LONGTAKE_ENGINES", "", "engines"),
+        ("longtake_disk_floor_mib", "1", "disk_floor_mib"),
+    ],
+)
+def test_a_bad_value_of_the_environment_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, setting: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as refused:
+        load_settings()
+    assert f"The setting {setting} (environment variable {name}) is " in refused.value.message
+    assert "file" not in refused.value.message
+
+
+def test_a_flag_is_not_blamed_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTAKE_SERVER__PORT", "1234")
+    with pytest.raises(InputError, match=r"server\.port is 99999") as refused:
+        load_settings(server={"port": 99_999})
+    assert "LONGTAKE" not in refused.value.message
+
+
+def test_a_node_that_is_no_json_is_blamed_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTAKE_SERVER", "port 1")
+    with pytest.raises(InputError, match=r'environment .*"server"') as refused:
+        load_settings()
+    assert "file" not in refused.value.message

@@ -15,7 +15,7 @@ from longtake.delivery import audio_path, subtitles_of, timeline
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Claim, Job, PlannedPassage, SpokenPassage
+from longtake.jobs.records import Claim, Job, PlannedPassage, Stretch
 from longtake.jobs.store import JobStore
 from tests.support.jobs import planned, spec, spoken
 
@@ -42,7 +42,7 @@ class Shelf:
     def found(self, job: Job) -> str | None:
         path = audio_path(self.folder, self.store.job(job.id))
         assert path is None or path.parent == self.folder.job(job.id)
-        return path and path.name
+        return path.name if path else None
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def talk(shelf: Shelf) -> Job:
     marks = (Mark(0.1, 0.4, "Good ", 1), Mark(0.4, 0.9, "<evening>.", 1))
     shelf.desk.commit(
         shelf.claim(),
-        [SpokenPassage(0, "0.pcm", "0" * 64, 24_000, marks), SpokenPassage(1, "1.pcm", "0" * 64, 48_000, ())],
+        [Stretch(0, "0.pcm", "0" * 64, 24_000, marks), Stretch(1, "1.pcm", "0" * 64, 48_000, ())],
     )
     return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from longtake.core.errors import InputError
+from longtake.core.records import PassageShape
 from longtake.engines.base import End, StepResult
 
 TEXTS = ("Good morning, everyone.", "The second one is rather longer, and says: twenty-one!", "Why?", "It ends here.")
@@ -21,15 +23,16 @@ def test_alone_in_a_batch_and_again_gives_the_same_samples(bench: Any) -> None:
     )
     again = bench.say(TEXTS[0], speaker=1, seed=0)
     for text in TEXTS:
-        np.testing.assert_array_equal(alone[text].pcm, batch[text].pcm)
+        bench.assert_same(alone[text].pcm, batch[text].pcm)
         assert alone[text].marks == batch[text].marks
-    np.testing.assert_array_equal(alone[TEXTS[0]].pcm, again.pcm)
+    bench.assert_same(alone[TEXTS[0]].pcm, again.pcm)
 
 
 def test_slot_reuse_leaves_no_trace(bench: Any) -> None:
     fresh = bench.say(TEXTS[1])
-    bench.say("Something else altogether, by someone else.", speaker=2, speed=1.4, seed=99)
-    np.testing.assert_array_equal(bench.say(TEXTS[1]).pcm, fresh.pcm)
+    more = {"speed": 1.4} if bench.engine.info.changes_speed else {}
+    bench.say("Something else altogether, by someone else.", speaker=2, seed=99, **more)
+    bench.assert_same(bench.say(TEXTS[1]).pcm, fresh.pcm)
 
 
 def test_one_that_joins_late_changes_nobody(bench: Any) -> None:
@@ -38,7 +41,7 @@ def test_one_that_joins_late_changes_nobody(bench: Any) -> None:
     bench.engine.start(bench.request("failed-later", TEXTS[3], speaker=2))
     bench.engine.stop("stopped")
     bench.engine.stop("failed-later")
-    np.testing.assert_array_equal(bench.say(TEXTS[0]).pcm, alone.pcm)
+    bench.assert_same(bench.say(TEXTS[0]).pcm, alone.pcm)
 
 
 def test_speakers_are_told_apart(bench: Any) -> None:
@@ -75,6 +78,9 @@ def test_marks_concatenate_and_lie_within_the_passage(bench: Any) -> None:
     for text in TEXTS:
         heard = bench.say(text)
         marks = heard.marks
+        if bench.engine.info.shape is PassageShape.DIALOGUE:
+            assert marks == (), "nobody knows when a word of a dialogue is heard: subtitles are estimated"
+            continue
         assert "".join(mark.text for mark in marks) == text
         assert marks[0].start_s == 0.0
         assert all(mark.start_s <= mark.end_s and mark.speaker == 1 for mark in marks)
@@ -89,7 +95,7 @@ def test_an_unknown_voice_is_refused_and_the_engine_goes_on(bench: Any, voices: 
         bench.engine.start(bench.request("bad", TEXTS[0], voices=voices))
     assert caught.value.code == "unknown_voice"
     assert bench.engine.step() == StepResult()
-    np.testing.assert_array_equal(bench.say(TEXTS[0]).pcm, before.pcm)
+    bench.assert_same(bench.say(TEXTS[0]).pcm, before.pcm)
 
 
 def test_an_unknown_setting_is_refused_by_about_and_by_the_engine(bench: Any) -> None:
@@ -111,14 +117,16 @@ def test_resumed_equals_uninterrupted(bench: Any) -> None:
     request = bench.request("r", TEXTS[1])
     whole = bench.speak(request)["r"].pcm
     bench.engine.start(request)
-    state = bench.engine.snapshot("r")
+    spoken: list[Any] = []
+    if bench.engine.info.keeps_traces:
+        spoken = [chunk.pcm_T for _ in range(7) for chunk in bench.engine.step().chunks]
+    trace = bench.engine.trace("r")
+    assert bool(trace) == bench.engine.info.keeps_traces
     bench.engine.stop("r")
-    if state is None:  # it begins anew
-        resumed = bench.speak(request)["r"].pcm
-    else:
-        bench.engine.restore(request, state)
-        resumed = np.concatenate([chunk.pcm_T for _ in range(1000) for chunk in bench.engine.step().chunks])
-    np.testing.assert_array_equal(resumed, whole)
+    rest = bench.speak(replace(request, trace=trace))["r"].pcm
+    resumed = np.concatenate([*spoken, rest]).astype(np.int32)
+    assert resumed.shape == whole.shape
+    assert np.abs(resumed - whole).max() <= bench.resume_tolerance
 
 
 def test_about_and_engine_agree(bench: Any) -> None:
@@ -131,6 +139,9 @@ def test_about_and_engine_agree(bench: Any) -> None:
 
 
 def test_default_voices_are_distinct_and_known(bench: Any) -> None:
+    if bench.about.info.speaks_recordings:
+        assert bench.about.voices() == ()
+        return
     voices = bench.about.default_voices({1: "en", 2: "en", 3: "zh", 4: "en", 7: "xx"})
     assert list(voices) == [1, 2, 3, 4, 7]
     assert len(set(voices.values())) == 5

@@ -11,6 +11,7 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import QueueLimits
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
+from longtake.voices import VoiceStore
 
 
 @pytest.fixture
@@ -31,5 +32,10 @@ def store(db: Database) -> JobStore:
 
 
 @pytest.fixture
-def intake(store: JobStore, folder: DataFolder) -> Intake:
-    return Intake(store, folder, ["espeak"], Limits(max_characters=1000, max_minutes=2.0))
+def voices(folder: DataFolder) -> VoiceStore:
+    return VoiceStore(folder.voices)
+
+
+@pytest.fixture
+def intake(store: JobStore, folder: DataFolder, voices: VoiceStore) -> Intake:
+    return Intake(store, folder, voices, ["espeak"], Limits(max_characters=1000, max_minutes=2.0))

@@ -11,6 +11,7 @@ import pytest
 from longtake.core.errors import CapacityError, InputError, NotFoundError, TooLargeError
 from longtake.core.records import EngineInfo, PassageShape, Voice
 from longtake.engines.base import Engine, EngineAbout
+from longtake.engines.registry import about
 from longtake.intake import Intake, JobRequest
 from longtake.intake import intake as rooms
 from longtake.jobs.database import Database
@@ -18,6 +19,7 @@ from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
+from longtake.voices import VoiceStore
 from tests.support.jobs import planned, spec, spoken
 
 TEN = "one two three four five six seven eight nine ten"
@@ -37,6 +39,11 @@ class BareAbout:
     def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
         return {}
 
+    def passage_cap(
+        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+    ) -> int:
+        return self.info.max_passage_characters
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         if "steps" not in settings and settings:
             raise InputError("bare knows only steps.", code="unknown_setting")
@@ -53,9 +60,9 @@ class OneVoiceAbout(BareAbout):
 @pytest.fixture
 def two(store: JobStore, folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> Intake:
     """Serves espeak and, after it, the bare engine."""
-    known: dict[str, EngineAbout] = {"espeak": rooms.about("espeak"), "bare": BareAbout()}
+    known: dict[str, EngineAbout] = {"espeak": about("espeak"), "bare": BareAbout()}
     monkeypatch.setattr(rooms, "about", known.__getitem__)
-    return Intake(store, folder, ["espeak", "bare"], Limits(1000, 2.0))
+    return Intake(store, folder, VoiceStore(folder.voices), ["espeak", "bare"], Limits(1000, 2.0))
 
 
 # Fields
@@ -113,11 +120,11 @@ def test_the_first_engine_is_the_default_and_others_must_be_served(intake: Intak
 
 def test_an_engine_that_does_not_exist_cannot_be_served(store: JobStore, folder: DataFolder) -> None:
     with pytest.raises(NotFoundError, match="festival"):
-        Intake(store, folder, ["espeak", "festival"], Limits(1000, 2.0))
+        Intake(store, folder, VoiceStore(folder.voices), ["espeak", "festival"], Limits(1000, 2.0))
 
 
 def test_settings_are_the_chosen_engines_own(two: Intake) -> None:
-    assert two.judge(JobRequest("Hello.", model="bare", settings={"steps": 10})).report.is_ok
+    assert two.judge(JobRequest("Hello.", model="bare", voice="clone", settings={"steps": 10})).report.is_ok
     with pytest.raises(InputError, match="steps"):
         two.judge(JobRequest("Hello.", settings={"steps": 10}))
 
@@ -186,7 +193,7 @@ def test_when_the_engines_choice_runs_out_a_voice_comes_again(
     store: JobStore, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rooms, "about", lambda name: OneVoiceAbout())
-    intake = Intake(store, folder, ["bare"], Limits(1000, 2.0))
+    intake = Intake(store, folder, VoiceStore(folder.voices), ["bare"], Limits(1000, 2.0))
     request = JobRequest("Speaker 1: Hi.\nSpeaker 2: Hi.", voices={"1": "clone"})
     assert intake.judge(request).voices == {1: "clone", 2: "clone"}
 
@@ -211,7 +218,7 @@ def test_an_engine_without_voices_needs_one_for_every_speaker(two: Intake, store
     assert dict(two.judge(request).voices) == {1: "clone-a"}
     with pytest.raises(InputError, match=r"Speaker 2 \(Bob\).*bare.*--voice 2=ID") as refused:
         two.submit(request)
-    assert (refused.value.code, refused.value.param) == ("voice_missing", "voices")
+    assert (refused.value.code, refused.value.param) == ("voice_needed", "voices")
     assert store.jobs() == []
     job, _ = two.submit(JobRequest(script, model="bare", voices={"Alice": "clone-a"}, voice="clone-b"))
     assert (job.spec.engine, job.spec.voices) == ("bare", {1: "clone-a", 2: "clone-b"})

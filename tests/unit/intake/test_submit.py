@@ -12,6 +12,7 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Kind
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
+from longtake.script import Limits
 
 
 def test_the_job_holds_all_that_was_asked(intake: Intake, store: JobStore) -> None:
@@ -90,6 +91,15 @@ def test_a_full_queue_still_knows_its_keys(intake: Intake) -> None:
     with pytest.raises(QueueFullError):
         intake.submit(JobRequest("Four."))
     assert intake.submit(JobRequest("Hello."), idempotency_key="k") == (first, False)
+
+
+def test_what_was_accepted_stays_accepted_on_a_full_disk_and_under_smaller_limits(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = intake.submit(JobRequest("Hello, world."), idempotency_key="k")
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: 0)
+    again = intake.submit(JobRequest("Hello, world."), idempotency_key="k", limits=Limits(1, 0.001))
+    assert again == (first, False)
 
 
 def test_the_disk_must_have_room_for_passages_and_file(

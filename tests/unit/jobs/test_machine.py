@@ -92,7 +92,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert was_owner
             assert not self.is_owner(name, claim)
 
-    @rule(data=st.data(), wish=st.sampled_from(["pause", "resume", "cancel"]))
+    @rule(data=st.data(), wish=st.sampled_from(["pause", "resume", "cancel", "reopen"]))
     @precondition(lambda self: self.jobs)
     def ask(self, data: st.DataObject, wish: str) -> None:
         job_id = data.draw(st.sampled_from(self.jobs))

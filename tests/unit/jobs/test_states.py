@@ -36,8 +36,9 @@ def test_an_accepted_cancel_is_never_undone() -> None:
             assert after is State.CANCELLED
 
 
-def test_done_is_for_ever() -> None:
-    assert not [verb for state, verb in TRANSITIONS if state is State.DONE]
+def test_done_is_for_ever_unless_its_file_has_gone() -> None:
+    assert [verb for state, verb in TRANSITIONS if state is State.DONE] == [Verb.REOPEN]
+    assert allowed(State.DONE) == (), "nothing that a user may ask for"
 
 
 @pytest.mark.parametrize("verb", [Verb.PAUSE, Verb.RESUME, Verb.CANCEL])

@@ -16,6 +16,7 @@ from longtake.script import (
     Severity,
     check_script,
     check_size,
+    estimate_units,
     parse_script,
     raise_for,
     resolve_voices,
@@ -124,13 +125,54 @@ def test_check_size_agrees_with_the_report() -> None:
     assert not check("x" * 1001).is_ok
 
 
-def test_long_turns_warn_dialogue_engines_only() -> None:
+def test_turns_too_long_for_a_dialogue_engine() -> None:
     limits = Limits(10**6, 90)
     text = "A: " + "word " * 250 + "\nB: " + "短句子" * 150 + "\nA: " + "word " * 200
     report = check(text, shape=PassageShape.DIALOGUE, limits=limits)
     assert found(report) == [("warning", "long_turn", 1), ("warning", "long_turn", 2)]
     assert report.findings[0].severity is Severity.WARNING
     assert check(text, limits=limits).findings == ()
+
+
+@pytest.mark.parametrize(("unit", "per_minute"), [("word ", 150), ("a ", 150), ("字", 260), ("a字", 95)])
+@pytest.mark.parametrize(("shape", "minutes"), [(PassageShape.DIALOGUE, 1.5), (PassageShape.SENTENCE, 10.0)])
+def test_turns_warn_over_the_threshold_of_their_shape(
+    unit: str, per_minute: int, shape: PassageShape, minutes: float
+) -> None:
+    limits = Limits(10**6, 90)
+    units = round(per_minute * minutes)
+    assert check("A: " + unit * round(units * 0.97) + "\nB: b", shape=shape, limits=limits).findings == ()
+    report = check("A: a\nB: " + unit * round(units * 1.03), shape=shape, limits=limits)
+    assert found(report) == [("warning", "long_turn", 2)]
+
+
+def test_many_speakers_warn_where_the_engine_has_no_limit() -> None:
+    text = "".join(f"Speaker {number}: a\n" for number in range(1, 22))
+    assert check(text.removesuffix("Speaker 21: a\n")).findings == ()
+    report = check(text)
+    assert found(report) == [("warning", "many_speakers", 21)]
+    assert "21 speakers" in report.findings[0].message
+    assert found(check(text, max_speakers=4)) == [("error", "too_many_speakers", 5)]
+
+
+def test_a_pause_at_the_end_counts_as_length() -> None:
+    text = "Hi. " + "[pause 60s]\n" * 20
+    script = parse_script(text)
+    assert script.trailing_pause_s == 1200.0
+    estimate = estimate_units({"en": 1}, script.trailing_pause_s, {})
+    assert raised(check(text, seconds=estimate.seconds)).code == "too_long"
+
+
+def test_messages_can_be_encoded_whatever_the_voices_are() -> None:
+    report = check("A: Hi.", voices={1: "bad\ud800", 2: "bad\x1b[2J"})
+    messages = " ".join(finding.message for finding in report.findings)
+    assert messages.encode()
+    assert messages.isprintable()
+    assert "bad\\ud800" in messages
+    for wanted in ({"\ud83d": "v"}, {"1": "v\ud83d", "Alice": "w"}):
+        with pytest.raises(InputError, match="ud83d") as caught:
+            resolve_voices(SCRIPT, wanted)
+        assert caught.value.message.encode()
 
 
 def test_thousands_of_speakers_take_no_long_time() -> None:

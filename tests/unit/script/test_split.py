@@ -166,6 +166,19 @@ def test_no_letter_is_lost_under_any_cap(text: str, cap: int, shape: PassageShap
     assert all(0 < sum(len(line.text) for line in passage.lines) <= cap for passage in passages)
 
 
+@given(
+    st.lists(st.sampled_from(["[pause 60s]", "[pause 2]", "...", "One.", "\nA: ", "\nB: ", "\n\n"]), max_size=20),
+    st.sampled_from(list(PassageShape)),
+)
+def test_every_pause_is_before_a_passage_or_at_the_end(pieces: list[str], shape: PassageShape) -> None:
+    script = parse_script("A: x\nB: " + " ".join(pieces))
+    passages = split_passages(script, engine(10, shape), Gaps(0.0, 0.0))
+    pauses_s = sum(60.0 if piece == "[pause 60s]" else 2.0 for piece in pieces if piece.startswith("[pause"))
+    assert sum(passage.silence_before_s for passage in passages) + script.trailing_pause_s == pauses_s
+    tail = " ".join(pieces).rpartition("One.")[2]
+    assert script.trailing_pause_s == 60.0 * tail.count("[pause 60s]") + 2.0 * tail.count("[pause 2]")
+
+
 def test_a_book_is_split_in_no_time() -> None:
     turn = "Well, Dr. Smith said 'hello' to all 5 of them. 三位数的加减法对我来说小菜一碟. And so on, 好吗？\n"
     text = "".join(f"Speaker {number % 4 + 1}: {turn}" for number in range(2600))

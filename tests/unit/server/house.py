@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from longtake.intake import Intake
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Claim, Job, QueueLimits, SpokenPassage
+from longtake.jobs.records import Claim, Job, QueueLimits, Stretch
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
 from longtake.server.app import Backend, build_app
 from longtake.supervise import WorkerState, WorkerStatus
+from longtake.voices import VoiceStore
 
 SAMPLES = 24_000  # of every passage: one second
 
@@ -42,11 +43,14 @@ def sound_up_to(count: int) -> bytes:
 class House:
     """Everything behind the routes, for one test."""
 
-    def __init__(self, root: Path, *, queue: QueueLimits | None = None, **settings: Any) -> None:
+    def __init__(
+        self, root: Path, *, queue: QueueLimits | None = None, engines: Sequence[str] = ("espeak",), **settings: Any
+    ) -> None:
         self.folder = DataFolder(root, floor_bytes=0)
         self.db = Database(self.folder.database)
         self.store = JobStore(self.db, limits=queue)
-        self.intake = Intake(self.store, self.folder, ["espeak"], Limits(20_000, 30.0))
+        self.voices = VoiceStore(self.folder.voices)
+        self.intake = Intake(self.store, self.folder, self.voices, engines, Limits(20_000, 30.0))
         self.statuses = [WorkerStatus("espeak", WorkerState.READY, None, None, 2, 7)]
         self.woken: list[str] = []
         self.restarted: list[str] = []
@@ -61,8 +65,8 @@ class House:
         )
         self.app = build_app(self.backend, ServerSettings(**settings))
 
-    def worker(self, name: str = "w1") -> ScriptedWorker:
-        return ScriptedWorker(self, name)
+    def worker(self, name: str = "w1", engine: str = "espeak") -> ScriptedWorker:
+        return ScriptedWorker(self, name, engine)
 
     def files(self) -> list[str]:
         return sorted(path.name for path in (self.folder.root / "jobs").iterdir())
@@ -77,9 +81,9 @@ class House:
 class ScriptedWorker:
     """Claims jobs and 'speaks' them as told: step by step from the test, or by itself in a thread."""
 
-    def __init__(self, house: House, name: str) -> None:
+    def __init__(self, house: House, name: str, engine: str) -> None:
         self.house = house
-        self.desk = WorkerDesk(house.db, name, "espeak", 4711)
+        self.desk = WorkerDesk(house.db, name, engine, 4711)
         self.claim: Claim | None = None
         self.claimed: list[Job] = []
 
@@ -111,7 +115,7 @@ class ScriptedWorker:
         text = self.held.passages[index].lines[0].text
         mark = Mark(0.0, SAMPLES / 24_000, text, self.held.passages[index].lines[0].speaker)
         if index not in self.held.spoken:
-            self.desk.commit(self.held, [SpokenPassage(index, f"{index}.pcm", "0" * 64, SAMPLES, (mark,))])
+            self.desk.commit(self.held, [Stretch(index, f"{index}.pcm", "0" * 64, SAMPLES, (mark,))])
         self.write(sound_of(index))
 
     def finish(self) -> None:

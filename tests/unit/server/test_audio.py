@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from longtake.server.errors import unfinished_is_told
 from tests.unit.server.house import House, ScriptedWorker, sound_of, sound_up_to, wait_until
 from tests.unit.server.test_errors import error_of
 from tests.unit.server.test_jobs import JOBS, submit
@@ -79,18 +81,26 @@ def test_finished_file(worker: ScriptedWorker, client: TestClient, at: str, job_
         ("bytes=0-", 206, 0, None),
         ("bytes=-7", 206, -7, None),
         ("bytes=8990-99999", 206, 8990, None),
+        (f"bytes=0-{'9' * 23}", 206, 0, None),
+        (f"bytes=10-{'9' * 5000}", 206, 10, None),
+        (f"bytes={'0' * 5000}7-{'0' * 30}9", 206, 7, 10),
+        (f"bytes=-{'9' * 23}", 206, 0, None),
+        ("bytes=1_0-20", 200, 0, None),
+        ("bytes=٣-9".encode(), 200, 0, None),
+        ("bytes=0-1,5-6", 200, 0, None),
         ("bytes=5-2", 200, 0, None),
         ("lines=1-2", 200, 0, None),
         ("bytes=x", 200, 0, None),
     ],
 )
 def test_ranges_of_the_finished_file(
-    worker: ScriptedWorker, client: TestClient, at: str, wanted: str, status: int, start: int, end: int | None
+    worker: ScriptedWorker, client: TestClient, at: str, wanted: str | bytes, status: int, start: int, end: int | None
 ) -> None:
     worker.speak_all()
     whole = sound_up_to(3)
 
-    response = client.get(at, headers={"Range": wanted})
+    sent = wanted if isinstance(wanted, bytes) else wanted.encode()
+    response = client.get(at, headers={b"Range": sent})
 
     assert response.status_code == status
     assert response.content == whole[start:end]
@@ -226,6 +236,28 @@ def test_live_tail_of_a_job_that_dies_breaks(worker: ScriptedWorker, url: str, a
     listener.end()
 
     assert isinstance(listener.error, httpx.RemoteProtocolError)
+
+
+def test_stream_that_is_broken_on_purpose_is_a_line_of_the_log(
+    worker: ScriptedWorker, url: str, at: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(uvicorn_log, "level", logging.INFO)
+    monkeypatch.setattr(uvicorn_log, "filters", [unfinished_is_told])
+    monkeypatch.setattr(uvicorn_log, "handlers", [caplog.handler])
+    worker.take()
+    worker.speak(0)
+    listener = Listener(url + at)
+    listener.hears(sound_of(0))
+
+    worker.fail()
+    listener.end()
+    wait_until(lambda: caplog.records)
+
+    assert isinstance(listener.error, httpx.RemoteProtocolError)
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    assert "was cut off" in record.getMessage()
 
 
 def test_file_shorter_than_its_worker_said_breaks(worker: ScriptedWorker, url: str, at: str) -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from tests.unit.server.house import House
+from tests.unit.server.test_errors import error_of
 from tests.unit.server.test_jobs import SCRIPT
 
 
@@ -41,7 +43,7 @@ def test_too_long_does_not_fit(client: TestClient) -> None:
     answer = check(client, script="no " * 6000)
 
     assert (answer["ok"], answer["fits"]) == (False, False)
-    assert [finding["code"] for finding in answer["findings"]] == ["too_long"]
+    assert [each["code"] for each in answer["findings"] if each["severity"] == "error"] == ["too_long"]
     assert answer["estimate"]["seconds"] > 1800
 
 
@@ -63,3 +65,29 @@ def test_speed_and_silences_count(client: TestClient) -> None:
 
 def test_unknown_model_is_an_error_not_a_finding(client: TestClient) -> None:
     assert client.post("/v1/audio/check", json={"script": SCRIPT, "model": "nothing"}).status_code == 404
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_file_is_read_as_the_command_line_reads_it(client: TestClient, encoding: str) -> None:
+    text = "甲：你好，世界。\n乙：再见。"
+    response = client.post("/v1/audio/decode", content=text.replace("\n", "\r\n").encode(encoding))
+
+    assert (response.status_code, response.json()) == (200, {"text": text})
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00", 400, "unreadable_script"),
+        (b"\xff\xfe\xff", 400, "unreadable_script"),
+        (b"caf\xe9 au lait", 400, "unreadable_script"),
+        (b"a" * 20_001, 413, "too_many_characters"),
+        (b"a" * 100_000, 413, "too_many_characters"),
+        (b"a" * 4_000_001, 413, "body_too_large"),
+    ],
+)
+def test_file_that_is_no_script_is_refused(client: TestClient, data: bytes, status: int, code: str) -> None:
+    response = client.post("/v1/audio/decode", content=data)
+
+    assert response.status_code == status
+    assert error_of(response)["code"] == code

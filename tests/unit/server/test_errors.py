@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi import APIRouter
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from longtake.core import errors
 from longtake.core.errors import LongtakeError
-from longtake.server.errors import STATUSES, failure_of_job, to_failure
+from longtake.server.errors import STATUSES, LastResort, failure_of_job, to_failure
+from longtake.studio import mount_studio
 from tests.unit.server.house import House
 
 SPEECH: dict[str, Any] = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
@@ -23,6 +28,26 @@ def error_of(response: Any) -> dict[str, Any]:
     assert body["error"]["message"]
     error: dict[str, Any] = body["error"]
     return error
+
+
+@pytest.fixture(scope="module")
+def beside_the_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The API as it is served: with the page mounted at the root."""
+    house = House(tmp_path_factory.mktemp("data"))
+
+    async def mount() -> None:
+        mount_studio(house.app, "http://127.0.0.1:1", api_key=None, max_file_bytes=4_000_000)
+
+    asyncio.run(mount())
+    with TestClient(house.app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+    house.db.close()
+
+
+@pytest.fixture(params=["alone", "beside the studio"])
+def either(request: pytest.FixtureRequest) -> TestClient:
+    client: TestClient = request.getfixturevalue("client" if request.param == "alone" else "beside_the_studio")
+    return client
 
 
 @pytest.mark.parametrize(
@@ -60,9 +85,9 @@ def error_of(response: Any) -> dict[str, Any]:
     ],
 )
 def test_bad_field_is_named_with_value_and_limit(
-    client: TestClient, path: str, body: dict[str, Any], param: str | None, code: str | None, told: str
+    either: TestClient, path: str, body: dict[str, Any], param: str | None, code: str | None, told: str
 ) -> None:
-    response = client.post(path, json=body)
+    response = either.post(path, json=body)
 
     error = error_of(response)
     assert response.status_code == 400, error
@@ -85,8 +110,8 @@ def test_bad_field_is_named_with_value_and_limit(
         (b"[" * 100_000, "invalid_json", "recursion"),
     ],
 )
-def test_bad_body_is_told_where(client: TestClient, content: bytes, code: str, told: str) -> None:
-    response = client.post("/v1/audio/speech", content=content)
+def test_bad_body_is_told_where(either: TestClient, content: bytes, code: str, told: str) -> None:
+    response = either.post("/v1/audio/speech", content=content)
 
     assert response.status_code == 400
     assert error_of(response)["code"] == code
@@ -106,8 +131,20 @@ def test_content_type_does_not_matter(client: TestClient) -> None:
         ("GET", "/v1/models/", 404, None),
         ("GET", "/v1/audio/speech", 405, "method_not_allowed"),
         ("PUT", "/v1/audio/jobs", 405, "method_not_allowed"),
+        ("PUT", "/v1/audio/speech", 405, "method_not_allowed"),
+        ("OPTIONS", "/v1/models", 405, "method_not_allowed"),
+        ("POST", "/healthz", 405, "method_not_allowed"),
+        ("DELETE", "/readyz", 405, "method_not_allowed"),
+        ("POST", "/metrics", 405, "method_not_allowed"),
+        ("GET", "/v1", 404, "unknown_route"),
+        ("POST", "/v1/foo/bar", 404, "unknown_route"),
+        ("GET", "/healthz/", 404, "unknown_route"),
+        ("GET", "/nothing", 404, "unknown_route"),
+        ("PUT", "/", 404, "unknown_route"),
         ("GET", "/v1/audio/jobs?limit=0", 400, "value_below_min"),
         ("GET", "/v1/audio/jobs?limit=x", 400, "invalid_type"),
+        ("GET", f"/v1/audio/jobs?limit={'9' * 20}", 400, "value_above_max"),
+        ("GET", f"/v1/audio/jobs?limit={'9' * 5000}", 400, "invalid_type"),
         ("GET", "/v1/audio/jobs?after=job_00", 404, "job_not_found"),
         ("GET", "/v1/audio/jobs/job_00", 404, "job_not_found"),
         ("GET", "/v1/audio/jobs/..%2f..%2fetc", 404, None),
@@ -119,19 +156,52 @@ def test_content_type_does_not_matter(client: TestClient) -> None:
     ],
 )
 def test_unknown_things_are_enveloped(
-    client: TestClient, method: str, path: str, status: int, code: str | None
+    either: TestClient, method: str, path: str, status: int, code: str | None
 ) -> None:
-    response = client.request(method, path)
+    response = either.request(method, path)
 
     assert response.status_code == status
     assert code is None or error_of(response)["code"] == code
 
 
-def test_wrong_method_says_which_are_right(client: TestClient) -> None:
-    response = client.get("/v1/audio/speech")
+def test_wrong_method_says_which_are_right(either: TestClient) -> None:
+    response = either.get("/v1/audio/speech")
 
     assert response.headers["Allow"] == "POST"
     assert "POST" in error_of(response)["message"]
+    head = either.head("/healthz")
+    assert (head.status_code, head.headers["Allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize("field", ["seed", "speed", "turn_silence_seconds", "settings", "script", "title"])
+@pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 20, "9" * 5000, "1e400"])
+def test_no_number_is_too_large_to_be_refused(client: TestClient, field: str, number: str) -> None:
+    value = f'{{"pitch": {number}}}' if field == "settings" else number
+    body = f'{{"{field}": {value}}}' if field == "script" else f'{{"script": "Hello.", "{field}": {value}}}'
+    response = client.post("/v1/audio/jobs", content=body)
+
+    assert response.status_code == 400
+    error_of(response)
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_length_that_cannot_be_is_too_large(client: TestClient, digits: int) -> None:
+    response = client.post("/v1/audio/jobs", content=b"{}", headers={"Content-Length": "9" * digits})
+
+    assert response.status_code == 413
+    assert error_of(response)["code"] == "body_too_large"
+
+
+def test_openapi_tells_of_our_errors_and_not_of_fastapis(either: TestClient) -> None:
+    page = either.get("/openapi.json").json()
+
+    for path, operations in page["paths"].items():
+        for operation in operations.values():
+            assert "422" not in operation["responses"], path
+            for status in ("400", "default"):
+                schema = operation["responses"][status]["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/ErrorBody"}, path
+    assert not {name for name in page["components"]["schemas"] if "Validation" in name}
 
 
 def test_unknown_model_is_404_as_at_openai(client: TestClient) -> None:
@@ -159,6 +229,17 @@ def test_bug_of_ours_tells_nothing_to_the_client(house: House, caplog: pytest.Lo
     assert error_of(response)["code"] == "internal_error"
     assert "secret" not in response.text
     assert "the secret path" in caplog.text
+
+
+def test_client_that_leaves_before_its_request_is_whole_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def leave(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ClientDisconnect
+
+    async def nothing(*message: object) -> None:
+        raise AssertionError
+
+    asyncio.run(LastResort(leave)({"type": "http"}, nothing, nothing))  # type: ignore[arg-type]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ def test_odd_numbers_are_refused(client: TestClient, spoken: str, value: str) ->
     assert (response.status_code, error_of(response)["param"]) == (400, "Last-Event-ID")
 
 
+@pytest.mark.parametrize("number", [str(2**63), "9" * 20, "9" * 5000], ids=["one too many", "20 digits", "5000 digits"])
+def test_number_that_no_store_can_hold_is_refused(client: TestClient, spoken: str, number: str) -> None:
+    response = client.get(f"{spoken}?after={number}")
+
+    assert (response.status_code, error_of(response)["param"]) == (400, "after")
+    assert client.get(f"{spoken}?after={2**63 - 1}").status_code == 204
+
+
 def test_more_events_than_a_page(worker: ScriptedWorker, client: TestClient) -> None:
     at = f"{JOBS}/{submit(client, script='So it goes. ' * 450)['id']}/events"
     worker.speak_all()

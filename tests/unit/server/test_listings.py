@@ -28,7 +28,8 @@ def test_voices(client: TestClient) -> None:
     voices = client.get("/v1/audio/voices").json()["voices"]
 
     assert len(voices) > 100
-    assert all(set(voice) == {"id", "name", "language", "engine"} for voice in voices)
+    assert all(set(voice) == {"id", "name", "language", "engine", "recording_seconds"} for voice in voices)
+    assert all(voice["recording_seconds"] is None for voice in voices)
     assert voices[0]["id"] == "en-us"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from longtake.studio import build_studio
 from longtake.studio.client import Api
+from longtake.studio.files import OPEN
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,6 @@ def blocks() -> Any:
     """The page, built inside a loop: without one Gradio opens a loop of its own and leaves it open."""
 
     async def build() -> Any:
-        return build_studio(Api("http://127.0.0.1:1", None), "/v1/audio/jobs")
+        return build_studio(Api("http://127.0.0.1:1", None), OPEN, 4_000_000)
 
     return asyncio.run(build())

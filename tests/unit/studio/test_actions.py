@@ -56,10 +56,10 @@ class Page:
     def run(self, act: Callable[[Actions, Layout], Awaitable[Updates]]) -> tuple[Layout, Updates]:
         async def acting() -> tuple[Layout, Updates]:
             with gr.Blocks():
-                layout = build_layout()
+                layout = build_layout("")
             api = Api("http://127.0.0.1:7860", None, httpx.MockTransport(self.server))
             async with api.http:
-                return layout, await act(Actions(api, layout, "/v1/audio/jobs"), layout)
+                return layout, await act(Actions(api, layout, "/v1/audio/jobs", 4_000_000), layout)
 
         return asyncio.run(acting())
 
@@ -210,6 +210,26 @@ def test_a_broken_worker_stands_at_the_top(page: Page) -> None:
     layout, updates = page.run(lambda actions, _: actions.look_at_health("en"))
     assert "Its worker is broken: no library." in updates[layout.health]["value"]
     assert updates[layout.health]["visible"] is True
+
+
+@pytest.mark.parametrize(
+    ("problem", "message", "told"),
+    [
+        ("", "", ""),
+        ("file_too_large", "", "the limit is 3.8 MiB"),
+        ("file_unreadable", "", "cannot read this"),
+        ("unreachable", "", "does not answer"),
+        ("", "Not <text>.", "Not &lt;text&gt;."),
+        ("sign_in", "", ""),
+    ],
+)
+def test_what_became_of_a_file_is_told(page: Page, problem: str, message: str, told: str) -> None:
+    async def tell(actions: Actions, layout: Layout) -> Updates:
+        return actions.tell_opened(problem, message, "en")
+
+    layout, updates = page.run(tell)
+    assert told in updates[layout.complaint]
+    assert bool(updates[layout.complaint]) is bool(told)
 
 
 @pytest.mark.parametrize("is_there", [True, False])

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
 from longtake.studio.casting import offer_voices
-from longtake.studio.upload import NotTextError, decode_script
 from longtake.wire.listings import VoiceView
 
 VOICES = [
@@ -29,12 +26,13 @@ def test_without_a_voice_of_the_language_all_are_offered() -> None:
     assert ids(None, "fi") == ["en-us", "cmn", "en-gb", "de", "yue"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
-def test_files_of_chinese_editors_are_read(encoding: str) -> None:
-    assert decode_script("甲：你好。\n乙：再见。".encode(encoding)) == "甲：你好。\n乙：再见。"
+def test_every_recording_is_offered_those_of_the_scripts_language_first() -> None:
+    languages = {"bowen": "zh", "ann": "en", "someone": "und", "cai": "zh"}
+    voices = [
+        VoiceView(id=name, name=name, language=language, engine="e", recording_seconds=9.0)
+        for name, language in languages.items()
+    ]
 
+    offered = [value for _, value in offer_voices(voices, None, ["en", "zh"])]
 
-@pytest.mark.parametrize("data", [b"\xff\xfeh\x00i\x00", b"\x89PNG\r\n\x1a\n\x00\x00\xff\xff\xff", b"a\x00b"])
-def test_what_is_no_text_is_refused(data: bytes) -> None:
-    with pytest.raises(NotTextError):
-        decode_script(data)
+    assert offered == ["ann", "bowen", "cai", "someone"]

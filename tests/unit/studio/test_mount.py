@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -11,13 +11,15 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from longtake.studio import files, mount_studio
 from longtake.studio.client import Api
 from tests.unit.studio.answers import JOB_ID
 
 KEY = "a-long-random-word"
-AUDIO = f"{files.PREFIX}/{JOB_ID}/audio"
+AUDIO = f"{files.GUARDED.jobs}/{JOB_ID}/audio"
+DECODE = files.GUARDED.decode
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def mounted(api_key: str | None) -> Iterator[TestClient]:
         return ["mine"]
 
     async def mount() -> FastAPI:
-        return mount_studio(app, "http://127.0.0.1:1", api_key=api_key)
+        return mount_studio(app, "http://127.0.0.1:1", api_key=api_key, max_file_bytes=4_000_000)
 
     with TestClient(asyncio.run(mount()), base_url="http://127.0.0.1") as client:
         yield client
@@ -47,8 +49,9 @@ def test_the_page_is_at_the_root_and_the_api_goes_first() -> None:
 
 def test_the_page_tells_nothing_but_itself() -> None:
     with mounted(None) as client:
-        assert client.get("/gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
-        assert client.get("/gradio_api/file=/etc/passwd").status_code in (403, 404)
+        assert client.get("/gradio_api/info").status_code == 404
+        assert client.get("/gradio_api/file=/etc/passwd").status_code == 404
+        assert client.post(DECODE, content=b"x").status_code == 404
         config = client.get("/config").json()
         assert config["analytics_enabled"] is False
         assert config["show_error"] is False
@@ -58,16 +61,17 @@ def test_with_a_key_nothing_is_shown_or_done_before_it_is_given() -> None:
     with mounted(KEY) as client:
         assert client.get("/config").status_code == 401
         assert client.post("/gradio_api/queue/join", json={"data": []}).status_code == 401
-        assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 401
         assert client.get(AUDIO).status_code == 401
+        assert client.post(DECODE, content=b"x").status_code == 401
         for password in ("", "wrong", KEY + "x"):
             assert client.post("/login", data={"username": "me", "password": password}).status_code in (400, 422)
         assert client.get(AUDIO).status_code == 401
         assert client.post("/login", data={"username": "me", "password": KEY}).status_code == 200
         assert client.get("/config").status_code == 200
+        assert client.post(DECODE, content=b"x").status_code == 502
         assert client.get(AUDIO).status_code == 502  # the door is open; there is just no server behind it
-        assert client.get(f"{files.PREFIX}/job_..%2Fx/audio").status_code == 404
-        assert client.get(f"{files.PREFIX}/{JOB_ID}/script").status_code == 422
+        assert client.get(f"{files.GUARDED.jobs}/job_..%2Fx/audio").status_code == 404
+        assert client.get(f"{files.GUARDED.jobs}/{JOB_ID}/script").status_code == 422
         assert KEY not in client.get("/").text
 
 
@@ -101,5 +105,46 @@ def test_range_and_key_go_in_and_the_bytes_come_out() -> None:
 
 @pytest.mark.parametrize("name", ["subtitles.srt", "subtitles.vtt"])
 def test_the_servers_refusal_comes_through(name: str) -> None:
-    answer = relay(FastAPI()).get(f"{files.PREFIX}/{JOB_ID}/{name}")
+    answer = relay(FastAPI()).get(f"{files.GUARDED.jobs}/{JOB_ID}/{name}")
     assert answer.status_code == 404
+
+
+def test_a_file_goes_in_as_it_is_and_its_text_comes_out() -> None:
+    api = FastAPI()
+    seen: list[tuple[str | None, bytes]] = []
+
+    @api.post("/v1/audio/decode")
+    async def decode(request: Request) -> PlainTextResponse:
+        seen.append((request.headers.get("authorization"), await request.body()))
+        return PlainTextResponse('{"text": "x"}', 413, media_type="application/json")
+
+    answer = relay(api).post(DECODE, content=b"\xff\xfe\x00", headers={"Content-Type": "text/plain"})
+    assert (answer.status_code, answer.json()) == (413, {"text": "x"})
+    assert seen == [(f"Bearer {KEY}", b"\xff\xfe\x00")]
+
+
+class BreakingStream(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"abc"
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+
+def test_a_stream_that_the_api_cuts_off_is_cut_off_without_a_trace() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=BreakingStream()))
+    app = FastAPI()
+    app.include_router(files.routes(Api("http://127.0.0.1", KEY, transport), lambda request: True))
+    sent: list[Message] = []
+
+    async def ask() -> None:
+        async def receive() -> Message:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": AUDIO, "headers": [], "query_string": b""}
+        await app(scope | {"asgi": {"version": "3.0", "spec_version": "2.4"}}, receive, send)
+
+    asyncio.run(ask())
+    assert sent[-1] == {"type": "http.response.body", "body": b"abc", "more_body": True}

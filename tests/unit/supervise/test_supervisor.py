@@ -48,6 +48,7 @@ class World:
         self.ids: list[str] = []
         self.said: dict[str, Progress] = {}
         self.deaths: list[tuple[str, str | None]] = []
+        self.spawn_error: Exception | None = None
         self.supervisor = Supervisor(
             engines,
             spawn=self.spawn,
@@ -59,6 +60,8 @@ class World:
 
     def spawn(self, engine: str, worker_id: str) -> FakeProcess:
         self.ids.append(worker_id)
+        if self.spawn_error is not None:
+            raise self.spawn_error
         self.processes.append(FakeProcess(100 + len(self.processes)))
         return self.processes[-1]
 
@@ -178,6 +181,43 @@ def test_a_crash_loop_is_broken_and_shown_and_can_be_mended() -> None:
     world.supervisor.restart("espeak")
     world.look()
     assert len(world.processes) == MAX_DEATHS + 1
+    assert world.status.state is WorkerState.STARTING
+
+
+def test_the_open_breaker_tells_how_it_is_closed() -> None:
+    world = World(("echo",))
+    for _ in range(MAX_DEATHS):
+        world.look(31)
+        world.processes[-1].code = 4
+        world.look()
+    assert "restarted; a server does so on POST /v1/admin/restart?engine=echo." in world.status.reason
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file or directory", "/logs/w.log"), TypeError("ours")])
+def test_a_worker_that_cannot_be_started_is_a_death_like_others(error: Exception) -> None:
+    world = World()
+    world.spawn_error = error
+    world.look()
+    assert world.status.state is WorkerState.WAITING
+    assert world.status.reason == f"it could not be started: {error}"
+    world.look(FIRST_WAIT_S / 2)
+    assert len(world.ids) == 1, "it waits like after other deaths"
+    world.spawn_error = None
+    world.look(FIRST_WAIT_S)
+    assert (world.status.state, len(world.processes)) == (WorkerState.STARTING, 1)
+
+
+def test_workers_that_can_never_be_started_open_the_breaker() -> None:
+    world = World()
+    world.spawn_error = OSError("no more processes")
+    for _ in range(3 * MAX_DEATHS):
+        world.look(31)
+    assert len(world.ids) == MAX_DEATHS
+    assert world.status.state is WorkerState.BROKEN
+    assert "no more processes" in world.status.reason
+    world.spawn_error = None
+    world.supervisor.restart("espeak")
+    world.look()
     assert world.status.state is WorkerState.STARTING
 
 

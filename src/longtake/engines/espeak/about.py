@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from longtake.core.errors import InputError
 from longtake.core.records import EngineInfo, PassageShape, Voice
 from longtake.engines.base import Engine
 from longtake.engines.espeak.settings import read_settings
@@ -76,18 +75,20 @@ class EspeakAbout:
             for place, speaker in enumerate(sorted(languages))
         }
 
+    def passage_cap(
+        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+    ) -> int:
+        return INFO.max_passage_characters
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         read_settings(settings)
 
     def load(self, options: Mapping[str, Any]) -> Engine:
-        """As in `EngineAbout`; espeak takes no options.
+        """As in `EngineAbout`; model, device and the like mean nothing to espeak.
 
         Raises:
-            InputError: There is an option.
             EngineError: The shared library cannot be loaded.
         """
-        if options:
-            raise InputError(f"espeak takes no options when it is loaded, but was given {', '.join(sorted(options))}.")
         from longtake.engines.espeak.engine import EspeakEngine  # here: it brings av and the library's binding
         from longtake.engines.espeak.library import Library
 

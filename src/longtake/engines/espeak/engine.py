@@ -107,12 +107,9 @@ class EspeakEngine:
             del self._active[request_id]
         return StepResult(tuple(chunks), tuple(ended), tuple(failed))
 
-    def snapshot(self, request_id: str) -> bytes | None:
-        """None: a passage takes some milliseconds and begins anew."""
-        return None
-
-    def restore(self, request: SpeakRequest, state: bytes) -> None:
-        raise InvariantError("espeak gives no snapshots, so there is none to restore.")
+    def trace(self, request_id: str) -> bytes:
+        """Empty: a passage takes some milliseconds and begins anew."""
+        return b""
 
     def stop(self, request_id: str) -> None:
         self._active.pop(request_id, None)

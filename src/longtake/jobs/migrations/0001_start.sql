@@ -9,7 +9,9 @@ CREATE TABLE jobs (
     error           TEXT,              -- JSON
     spec            TEXT NOT NULL,     -- JSON of JobSpec
     script          TEXT NOT NULL,
-    out_path        TEXT,
+    out_path        TEXT,              -- where `say` was told to put it
+    out_subtitles   TEXT NOT NULL,     -- JSON: kinds of subtitles wanted beside it
+    delivered_at    REAL,              -- wall clock: when it was put there, or elsewhere by `resume`
     created_at      REAL NOT NULL,     -- wall clock, for people
     started_at      REAL,
     ended_at        REAL,
@@ -42,11 +44,20 @@ CREATE TABLE passages (
     language        TEXT NOT NULL,
     units           INTEGER NOT NULL,
     estimated_s     REAL NOT NULL,
-    file            TEXT,              -- NULL until committed; then the file exists and is complete
-    sha256          TEXT,
-    samples         INTEGER,
-    marks           TEXT,              -- JSON: [[start_s, end_s, text, speaker], …]
+    is_spoken       INTEGER NOT NULL DEFAULT 0,  -- 1: all of it is in `stretches`
+    marks           TEXT,              -- JSON: [[start_s, end_s, text, speaker], …], once it is spoken
     PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stretches (               -- a row is written after its file: the file exists and is complete
+    job_id          TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position        INTEGER NOT NULL,  -- of the passage
+    number          INTEGER NOT NULL,  -- within the passage, from 0, without gaps
+    file            TEXT NOT NULL,
+    sha256          TEXT NOT NULL,
+    samples         INTEGER NOT NULL,
+    trace_bytes     INTEGER NOT NULL,  -- behind the samples in the file: what the engine needs to go on
+    PRIMARY KEY (job_id, position, number)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (

@@ -1,17 +1,18 @@
 -- name: insert_job
-INSERT INTO jobs (id, number, kind, priority, engine, state, spec, script, out_path, created_at, passages_total, remaining_s)
+INSERT INTO jobs (id, number, kind, priority, engine, state, spec, script, out_path, out_subtitles, created_at,
+    passages_total, remaining_s)
 VALUES (:id, (SELECT coalesce(max(number), 0) + 1 FROM jobs), :kind, :priority, :engine, 'queued', :spec, :script,
-        :out_path, :created_at, :passages_total, :remaining_s);
+        :out_path, :out_subtitles, :created_at, :passages_total, :remaining_s);
 
 -- name: job
-SELECT id, number, kind, state, reason, error, spec, out_path, created_at, started_at, ended_at, passages_total,
-       passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
+SELECT id, number, kind, state, reason, error, spec, out_path, out_subtitles, delivered_at, created_at, started_at,
+       ended_at, passages_total, passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
        token, crashes
 FROM jobs WHERE id = :id;
 
 -- name: jobs_before
-SELECT id, number, kind, state, reason, error, spec, out_path, created_at, started_at, ended_at, passages_total,
-       passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
+SELECT id, number, kind, state, reason, error, spec, out_path, out_subtitles, delivered_at, created_at, started_at,
+       ended_at, passages_total, passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
        token, crashes
 FROM jobs WHERE number < :before AND kind = 'job' ORDER BY number DESC LIMIT :limit;
 
@@ -35,7 +36,7 @@ WHERE this.id = :id AND other.engine = this.engine AND other.state = 'queued'
 
 -- name: next_queued
 SELECT id FROM jobs WHERE engine = :engine AND state = 'queued' AND priority >= :priority
-  AND (:only IS NULL OR id = :only)
+  AND (:only IS NULL OR id = :only) AND crashes <= :crashes
 ORDER BY priority DESC, number LIMIT 1;
 
 -- name: claim_job
@@ -71,6 +72,12 @@ UPDATE jobs SET lease_worker = NULL, lease_boot = NULL, lease_until = NULL WHERE
 -- name: end_job
 UPDATE jobs SET error = :error, ended_at = :now, audio_file = :audio_file, audio_bytes = :audio_bytes WHERE id = :id;
 
+-- name: forget_audio
+UPDATE jobs SET audio_file = NULL, audio_bytes = NULL, ended_at = NULL, delivered_at = NULL WHERE id = :id;
+
+-- name: set_delivered
+UPDATE jobs SET delivered_at = :now WHERE id = :id;
+
 -- name: reset_crashes
 UPDATE jobs SET crashes = 0 WHERE id = :id;
 
@@ -80,7 +87,7 @@ UPDATE jobs SET crashes = crashes + 1 WHERE id = :id RETURNING crashes;
 -- name: add_progress
 UPDATE jobs SET passages_done = passages_done + :passages, audio_samples = audio_samples + :samples,
     remaining_s = CASE WHEN passages_done + :passages = passages_total THEN 0 ELSE max(0, remaining_s - :estimated_s) END,
-    progress_mono = :mono
+    progress_mono = :mono, crashes = 0
 WHERE id = :id;
 
 -- name: forget_job

@@ -3,26 +3,40 @@ INSERT INTO passages (job_id, position, lines, silence_before_s, language, units
 VALUES (:job_id, :position, :lines, :silence_before_s, :language, :units, :estimated_s);
 
 -- name: passages
-SELECT position, lines, silence_before_s, file, sha256, samples, marks
-FROM passages WHERE job_id = :job_id ORDER BY position;
+SELECT position, lines, silence_before_s, estimated_s, is_spoken, marks FROM passages WHERE job_id = :job_id ORDER BY position;
 
--- name: passage_to_commit
-SELECT estimated_s, silence_before_s, file FROM passages WHERE job_id = :job_id AND position = :position;
+-- name: stretches
+SELECT position, number, file, sha256, samples, trace_bytes
+FROM stretches WHERE job_id = :job_id ORDER BY position, number;
 
--- name: commit_passage
-UPDATE passages SET file = :file, sha256 = :sha256, samples = :samples, marks = :marks
-WHERE job_id = :job_id AND position = :position AND file IS NULL;
+-- name: passage_progress
+SELECT estimated_s, silence_before_s, is_spoken,
+       (SELECT count(*) FROM stretches s WHERE s.job_id = p.job_id AND s.position = p.position) AS stretches,
+       (SELECT coalesce(sum(samples), 0) FROM stretches s
+        WHERE s.job_id = p.job_id AND s.position = p.position) AS samples
+FROM passages p WHERE job_id = :job_id AND position = :position;
 
--- name: uncommit_passage
-UPDATE passages SET file = NULL, sha256 = NULL, samples = NULL, marks = NULL
-WHERE job_id = :job_id AND position = :position;
+-- name: insert_stretch
+INSERT INTO stretches (job_id, position, number, file, sha256, samples, trace_bytes)
+VALUES (:job_id, :position, :number, :file, :sha256, :samples, :trace_bytes);
+
+-- name: end_passage
+UPDATE passages SET is_spoken = 1, marks = :marks WHERE job_id = :job_id AND position = :position;
+
+-- name: reopen_passage
+UPDATE passages SET is_spoken = 0, marks = NULL WHERE job_id = :job_id AND position = :position;
+
+-- name: cut_stretches
+DELETE FROM stretches WHERE job_id = :job_id AND position = :position AND number >= :number;
 
 -- name: holes
-SELECT count(*) AS holes FROM passages WHERE job_id = :job_id AND file IS NULL;
+SELECT count(*) AS holes FROM passages WHERE job_id = :job_id AND is_spoken = 0;
 
 -- name: pace_of_job
-SELECT language, sum(units) AS units, sum(samples) AS samples FROM passages
-WHERE job_id = :job_id AND file IS NOT NULL AND units > 0 GROUP BY language;
+SELECT language, sum(units) AS units,
+       sum((SELECT coalesce(sum(samples), 0) FROM stretches s
+            WHERE s.job_id = p.job_id AND s.position = p.position)) AS samples
+FROM passages p WHERE job_id = :job_id AND is_spoken = 1 AND units > 0 GROUP BY language;
 
 -- name: learn_pace
 INSERT INTO paces (engine, language, units, seconds) VALUES (:engine, :language, :units, :seconds)

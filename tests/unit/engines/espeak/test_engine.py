@@ -170,14 +170,6 @@ def test_an_id_is_active_once(espeak: Any) -> None:
         espeak.engine.start(espeak.request("r", "Hello."))
 
 
-def test_there_are_no_snapshots(espeak: Any) -> None:
-    request = espeak.request("r", "Hello.")
-    espeak.engine.start(request)
-    assert espeak.engine.snapshot("r") is None
-    with pytest.raises(InvariantError, match="no snapshots"):
-        espeak.engine.restore(request, b"")
-
-
 def test_every_listed_voice_speaks_its_own_samples(espeak: Any) -> None:
     heard: dict[bytes, str] = {}
     for voice in catalogue().listed():

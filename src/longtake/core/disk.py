@@ -1,4 +1,4 @@
-"""Files that survive a crash, and I/O errors in our own words. Knows nothing of audio."""
+"""Files that survive a crash, and I/O errors in our own words. Knows nothing of what they hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def disk_error(error: OSError, path: Path | None) -> LongtakeError:
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         where = f"The folder {path.parent}" if path else "The disk"
-        return DiskFullError(f"{where} has no room for more audio ({reason}). Free some space, then resume the job.")
+        return DiskFullError(f"{where} has no room for more audio ({reason}). Free some space, then try again.")
     return WorkerError(f"Could not write {path or 'the audio'}: {reason}.", code="write_failed")
 
 

@@ -1,0 +1,134 @@
+"""From a model's name to an engine that can speak. The only place that chooses device and type."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from longtake.core.errors import InputError
+from longtake.core.records import EngineInfo
+from longtake.core.units import format_bytes
+from longtake.engines.vibevoice.checkpoint import load_model
+from longtake.engines.vibevoice.engine import VibeVoiceEngine
+from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
+from longtake.engines.vibevoice.lora import merge_lora
+from longtake.engines.vibevoice.random_model import build_random
+from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, load_tokenizer
+from longtake.engines.vibevoice.voice_bank import VoiceBank
+from longtake.voices import VoiceStore
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "microsoft/VibeVoice-1.5B"
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def load_engine(
+    info: EngineInfo,
+    *,
+    voices: Path,
+    model: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    adapter: str | None = None,
+) -> VibeVoiceEngine:
+    """Load a model and its tokenizer.
+
+    Args:
+        voices: Folder of the recordings.
+        model: A folder, a hub id, or ``random:tiny|small|1.5b|7b``; None is `DEFAULT_MODEL`.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        dtype: ``auto``, ``fp32``, ``fp16``, ``bf16``.
+        adapter: Folder or hub id of a LoRA adapter.
+
+    Raises:
+        InputError: Something named is not there, is damaged, or is nothing that this machine has.
+        CapacityError: The device has no room for the weights.
+    """
+    place = choose_device(device)
+    if place.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        # One core is left to the encoder, the store and the page: threads of torch that wait for a busy core spin, and
+        # a frame then takes ten times as long (measured on two cores).
+        torch.set_num_threads(max(1, cores() - 1))
+    kind = choose_dtype(dtype, place)
+    # fp16 ends at 65,504, and the coders' inner values pass that with some voices; bf16 and fp32 do not end there.
+    codec_kind = torch.float32 if kind is torch.float16 else None
+    name = model or DEFAULT_MODEL
+    if (random := random_name(name)) is not None:
+        log.warning("the weights of %s are random: what it speaks is noise, for tests and measurements only", name)
+        network = build_random(random, dtype=kind, device=place, codec_dtype=codec_kind)
+        tokenizer = build_byte_tokenizer()
+    else:
+        folder = fetch_model(name)
+        tokenizer = load_tokenizer(folder)
+        network = load_model(folder, dtype=kind, device=place, codec_dtype=codec_kind)
+    if adapter is not None:
+        merge_lora(network, fetch_adapter(adapter))
+    log.info("%s: %s of weights, %s on %s", name, format_bytes(network.weights_bytes), kind, place)
+    runner = Runner(network, info.max_active)
+    bank = VoiceBank(network, VoiceStore(voices))
+    return VibeVoiceEngine(runner, tokenizer, bank, info, is_random=random is not None)
+
+
+def choose_device(asked: str) -> torch.device:
+    """
+    Raises:
+        InputError: There is no such device here.
+    """
+    if asked == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise _no_device(asked, "it is no device's name") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise _no_device(asked, f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise _no_device(asked, "this machine has no Metal device")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise _no_device(asked, "only cpu, cuda and mps are known")
+    return device
+
+
+def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
+    """bf16 where the device computes in it, unless told otherwise.
+
+    Raises:
+        InputError: There is no such type.
+    """
+    if asked == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        if device.type == "mps":
+            return torch.float16
+        return torch.bfloat16 if _cpu_has_bf16() else torch.float32
+    if asked not in DTYPES:
+        raise InputError(
+            f"There is no dtype {asked!r}. Give auto, {', '.join(DTYPES)}.", code="unknown_dtype", param="dtype"
+        )
+    return DTYPES[asked]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_has_bf16() -> bool:
+    look = getattr(torch.cpu, "get_capabilities", None)  # torch 2.11 has none: then it is taken to have no bf16
+    found: dict[str, Any] = look() if look else {}
+    return any(found.get(kind) for kind in ("amx_bf16", "avx512_bf16"))
+
+
+def _no_device(asked: str, why: str) -> InputError:
+    return InputError(
+        f"The device {asked!r} cannot be used: {why}. Give auto, cpu, cuda, cuda:N or mps.",
+        code="unknown_device",
+        param="device",
+    )

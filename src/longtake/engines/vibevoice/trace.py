@@ -1,0 +1,76 @@
+"""What was decided at each step of a passage: enough to go on behind it. Bytes that can be put one behind the other.
+
+A step is one byte, the index of its token in `CONTROL_TOKENS`; a frame's is followed by its latent in scaled space and
+its semantic features, (64 + 128) little-endian float32. Ten seconds of speech are 57 KB; keys, values and the state of
+the convolutions follow from it and are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtake.core.errors import InvariantError
+from longtake.engines.vibevoice.config import LATENT_DIM
+from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, EOS
+
+SEMANTIC_DIM = 128
+_WIDTH = LATENT_DIM + SEMANTIC_DIM
+_FRAME = CONTROL_TOKENS.index(DIFFUSION)
+_FRAME_BYTES = 4 * _WIDTH
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """The steps of a passage, or of several one behind the other.
+
+    Attributes:
+        tokens: The token of each step.
+        features_F192: Of each frame, float32: latent in scaled space, then semantic features.
+    """
+
+    tokens: tuple[int, ...]
+    features_F192: NDArray[np.float32]
+
+    @property
+    def frames(self) -> int:
+        return len(self.features_F192)
+
+    def without_end(self) -> Trace:
+        """The same without EOS, so that speech goes on behind it."""
+        return Trace(tuple(token for token in self.tokens if token != EOS), self.features_F192)
+
+
+def write_step(token: int, features_192: NDArray[np.float32] | None) -> bytes:
+    """One step; ``features_192`` for a frame, None for any other token."""
+    body = b"" if features_192 is None else features_192.astype("<f4").tobytes()
+    return bytes([CONTROL_TOKENS.index(token)]) + body
+
+
+def read_trace(data: bytes) -> Trace:
+    """
+    Raises:
+        InvariantError: It is not a trace; the store's checksum should have told.
+    """
+    tokens: list[int] = []
+    frames: list[NDArray[np.float32]] = []
+    place = 0
+    while place < len(data):
+        kind = data[place]
+        place += 1
+        if kind >= len(CONTROL_TOKENS) or (kind == _FRAME and place + _FRAME_BYTES > len(data)):
+            raise InvariantError(f"The trace is damaged at byte {place - 1} of {len(data)}.")
+        tokens.append(CONTROL_TOKENS[kind])
+        if kind == _FRAME:
+            frames.append(np.frombuffer(data, "<f4", _WIDTH, place))
+            place += _FRAME_BYTES
+    return Trace(tuple(tokens), np.stack(frames) if frames else np.empty((0, _WIDTH), np.float32))
+
+
+def join_traces(traces: Sequence[Trace]) -> Trace:
+    """One behind the other."""
+    tokens = tuple(token for trace in traces for token in trace.tokens)
+    return Trace(tokens, np.concatenate([np.empty((0, _WIDTH), np.float32), *(t.features_F192 for t in traces)]))

@@ -1,0 +1,85 @@
+"""How a script becomes passages, and how long they are expected to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from longtake.core.errors import CapacityError
+from longtake.intake import Intake, JobRequest
+from longtake.intake.plan import plan_passages
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.store import JobStore
+from longtake.script import Limits
+from longtake.voices import VoiceStore
+from tests.support.recordings import voice
+
+TURN = "Speaker {}: This is a turn of a dozen words, more or less, in a row.\n"
+PACES = {"en": 150.0, "*": 150.0}
+
+
+def dialogue(turns: int) -> str:
+    return "".join(TURN.format(1 + turn % 2) for turn in range(turns))
+
+
+@pytest.fixture
+def vibevoice(store: JobStore, folder: DataFolder) -> Intake:
+    voices = VoiceStore(folder.voices)
+    for number in (1, 2):
+        voices.add(voice(3.0, pitch_hz=110.0 * number), name=f"v{number}", language="en")
+    return Intake(store, folder, voices, ["vibevoice"], Limits(1_000_000, 600.0), model="random:7b")
+
+
+def test_silence_that_ends_a_script_counts(intake: Intake) -> None:
+    script = "Speaker 1: Hi.\n" + "[pause 60s]\n" * 10
+    judged = intake.judge(JobRequest(script))
+    assert judged.estimate.seconds == pytest.approx(600, abs=2)
+    assert [finding.code for finding in judged.report.findings] == ["too_long"]
+
+
+def test_text_for_one_voice_is_read_as_it_stands(intake: Intake) -> None:
+    text = 'Speaker 0: boot\n{"a": 1} is JSON'
+    assert not intake.judge(JobRequest(text)).report.is_ok
+    judged = intake.judge(JobRequest(text, is_plain=True))
+    assert judged.report.is_ok
+    assert len(judged.report.speakers) == 1
+    assert "Speaker 0: boot" in " ".join(line.text for plan in judged.passages for line in plan.passage.lines)
+
+
+def test_a_voice_by_another_name_is_not_given_twice(intake: Intake) -> None:
+    voices = intake.judge(JobRequest("Speaker 1: Hi.\nSpeaker 2: Ho.", voices={"2": "en"})).voices
+    assert voices[2] == "en-us"
+    assert voices[1] != "en-us"
+
+
+def test_what_fits_the_window_is_one_passage(vibevoice: Intake) -> None:
+    judged = vibevoice.judge(JobRequest(dialogue(20)))
+    assert len(judged.passages) == 1
+    assert len(judged.passages[0].passage.lines) == 20
+
+
+def test_what_does_not_fit_is_cut_between_turns_and_nothing_is_lost(vibevoice: Intake) -> None:
+    script = dialogue(1_000)  # more than an hour
+    judged = vibevoice.judge(JobRequest(script))
+    lines = [line for plan in judged.passages for line in plan.passage.lines]
+    assert len(judged.passages) > 10
+    assert len(lines) == 1_000
+    assert all(plan.estimated_s < 300 for plan in judged.passages)
+    asked = vibevoice.judge(JobRequest(dialogue(200), settings={"context": "window"}))
+    assert len(asked.passages) > 1
+
+
+def test_full_context_that_does_not_fit_is_refused_with_the_numbers(vibevoice: Intake) -> None:
+    with pytest.raises(CapacityError, match=r"window has 32,768.*--context full"):
+        vibevoice.judge(JobRequest(dialogue(1_000), settings={"context": "full"}))
+
+
+def test_the_window_is_the_models(store: JobStore, folder: DataFolder, tmp_path: Path) -> None:
+    wide = Intake(store, folder, VoiceStore(tmp_path), ["vibevoice"], Limits(1_000_000, 600.0))
+    engine = wide.engine(None)
+    script = wide.judge(JobRequest(dialogue(700))).script  # 45 minutes
+    whole, _ = plan_passages(script, engine, PACES, JobRequest(""), model="microsoft/VibeVoice-1.5B")
+    cut, _ = plan_passages(script, engine, PACES, JobRequest(""), model="someone/VibeVoice-7B")
+    assert len(whole) == 1
+    assert len(cut) > 5

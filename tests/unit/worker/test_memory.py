@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from longtake.core.errors import InputError
+from longtake.worker.memory import budget_bytes, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("20GiB", 20 << 30),
+        ("500MB", 500_000_000),
+        ("1.5 gib", 3 << 29),
+        ("64Mi", 64 << 20),
+        ("8k", 8_000),
+        ("8KiB", 8_192),
+        ("1048576", 1 << 20),
+        ("512 B", 512),
+        (" 2g ", 2_000_000_000),
+        ("0", 0),
+    ],
+)
+def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
+    assert parse_size(text) == size
+    assert budget_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "much", "GiB", "-1GiB", "1TiB", "1.GiB", "1e9", "1 Gi B", "20GiB!", "0x10", "1,5G"]
+)
+def test_what_is_no_size_is_told_with_an_example(text: str) -> None:
+    with pytest.raises(InputError, match="20GiB or 500MB") as refused:
+        budget_bytes(text)
+    assert repr(text) in refused.value.message
+    assert (refused.value.code, refused.value.param) == ("invalid_size", "memory_budget")
+
+
+def test_without_a_size_it_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1001, total=9999, free=5))
+    assert budget_bytes(None) == 500
