@@ -188,6 +188,20 @@ def test_a_finished_file_that_was_removed_is_made_again(tmp_path: Path, env: dic
     assert (tmp_path / "b.mp3").read_bytes() == (tmp_path / "a.mp3").read_bytes()
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no such device")
+def test_audio_may_go_to_standard_output_and_nothing_else_does(tmp_path: Path, env: dict[str, str]) -> None:
+    asked = [LONGTAKE, "say", "-", "--loudness", "off", "-o"]
+    one, other = (
+        subprocess.run(
+            [*asked, *target], input=TWO.encode(), env=env, cwd=tmp_path, capture_output=True, timeout=60, check=True
+        )
+        for target in (["/dev/stdout", "--format", "wav"], ["a.wav"])
+    )
+    assert one.stdout == (tmp_path / "a.wav").read_bytes()
+    assert b"/dev/stdout  (0:0" in one.stderr
+    assert b"a.wav  (0:0" in other.stdout
+
+
 def test_a_read_only_disk_is_told_and_lint_works_on_it(tmp_path: Path, env: dict[str, str]) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

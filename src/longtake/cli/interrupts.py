@@ -55,6 +55,12 @@ def leave_at_once() -> None:
         signal.signal(number, _leave)
 
 
+def ignore() -> None:
+    """All is done or told, and the exit code is chosen: in the interpreter's own end a signal would change it."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def raise_once() -> None:
     for number in _SIGNALS:
         signal.signal(number, _raise)

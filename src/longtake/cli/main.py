@@ -40,7 +40,7 @@ def main() -> None:
         click.echo(error.message, err=True)
         sys.exit(exit_code_of(error))
     finally:
-        interrupts.leave_at_once()  # the interpreter's own end takes a moment, too
+        interrupts.ignore()
 
 
 if __name__ == "__main__":

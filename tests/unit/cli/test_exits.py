@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -106,6 +107,13 @@ def test_an_interrupt_is_130_and_says_no_trace(
 ) -> None:
     assert enter("fail", raises=interrupt) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("raises", [None, KeyboardInterrupt(), errors.InputError("m"), SystemExit(130)])
+def test_nothing_changes_the_exit_code_any_more(enter: Callable[..., int], raises: BaseException | None) -> None:
+    """The interpreter gives its own handlers up before it ends, and a late signal would kill it with another code."""
+    enter("fail", raises=raises)
+    assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_IGN}
 
 
 @pytest.mark.parametrize("arguments", [("dance",), ("fail", "--number", "x"), ("fail", "--what"), ("fail", "more")])

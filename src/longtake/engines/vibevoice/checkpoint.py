@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from longtake.core.errors import InputError, NotFoundError
+from longtake.engines.vibevoice.codec import Encoder
 from longtake.engines.vibevoice.config import VibeVoiceConfig
 from longtake.engines.vibevoice.config_file import load_config
-from longtake.engines.vibevoice.model import VibeVoiceModel, allocate, build_meta
+from longtake.engines.vibevoice.model import ENCODER, VibeVoiceModel, allocate, build_meta
 from longtake.engines.vibevoice.names import (
     CONTROL_HEAD,
     CONTROL_TOKENS,
@@ -86,6 +87,21 @@ def load_model(
             (target if place.rows is None else target[slice(*place.rows)]).copy_(tensor)
     _check_factors(model, folder)
     return model
+
+
+def load_encoder(folder: Path, *, dtype: torch.dtype, device: torch.device | str) -> Encoder:
+    """The acoustic encoder alone, of a folder from which `load_model` has loaded. Raises as that does."""
+    with torch.device("meta"):
+        encoder = Encoder(load_config(folder).acoustic).to(dtype).requires_grad_(False)
+    encoder.to_empty(device=device)
+    targets = encoder.state_dict(keep_vars=True)
+    prefix = f"model.{ENCODER}."
+    with ExitStack() as stack:
+        for name, file in open_files(weight_files(folder), stack).items():
+            original = to_original(name)
+            if original.startswith(prefix):
+                targets[original.removeprefix(prefix)].copy_(file.get_tensor(name))
+    return encoder
 
 
 def check_names(

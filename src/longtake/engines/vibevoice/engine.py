@@ -19,6 +19,7 @@ from longtake.core.units import format_duration
 from longtake.engines.base import Chunk, Cost, End, Ended, Failed, SpeakRequest, StepResult
 from longtake.engines.vibevoice.budget import FRAMES_PER_S, frame_limit
 from longtake.engines.vibevoice.feed import Feed
+from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import EOS
 from longtake.engines.vibevoice.noise import FrameNoise
 from longtake.engines.vibevoice.prompt import Prompt, build_prompt, measure_prompt
@@ -91,6 +92,15 @@ class VibeVoiceEngine:
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    @property
+    def model(self) -> VibeVoiceModel:
+        return self._runner.model
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the convolution states of all places."""
+        return self._runner.state_bytes
 
     def cost(self, request: SpeakRequest) -> Cost:
         """Both rows of keys and values, at their largest. The convolution states are there already."""

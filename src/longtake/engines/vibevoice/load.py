@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import torch
 from longtake.core.errors import InputError
 from longtake.core.records import EngineInfo
 from longtake.core.units import format_bytes
-from longtake.engines.vibevoice.checkpoint import load_model
+from longtake.engines.vibevoice.checkpoint import load_encoder, load_model, weight_files
+from longtake.engines.vibevoice.config_file import load_config
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
 from longtake.engines.vibevoice.lora import merge_lora
-from longtake.engines.vibevoice.random_model import build_random
+from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
 from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, load_tokenizer
 from longtake.engines.vibevoice.voice_bank import VoiceBank
+from longtake.nn.memory import give_back
 from longtake.voices import VoiceStore
 
 log = logging.getLogger(__name__)
@@ -62,16 +65,21 @@ def load_engine(
     if (random := random_name(name)) is not None:
         log.warning("the weights of %s are random: what it speaks is noise, for tests and measurements only", name)
         network = build_random(random, dtype=kind, device=place, codec_dtype=codec_kind)
+        encoder = partial(build_random_encoder, random, dtype=codec_kind or kind, device=place)
         tokenizer = build_byte_tokenizer()
     else:
         folder = fetch_model(name)
+        load_config(folder), weight_files(folder)  # what is no checkpoint is told before anything is fetched for it
         tokenizer = load_tokenizer(folder)
         network = load_model(folder, dtype=kind, device=place, codec_dtype=codec_kind)
+        encoder = partial(load_encoder, folder, dtype=codec_kind or kind, device=place)
     if adapter is not None:
         merge_lora(network, fetch_adapter(adapter))
     log.info("%s: %s of weights, %s on %s", name, format_bytes(network.weights_bytes), kind, place)
+    network.acoustic_tokenizer.encoder = None  # see VoiceBank
+    give_back()
     runner = Runner(network, info.max_active)
-    bank = VoiceBank(network, VoiceStore(voices))
+    bank = VoiceBank(network, VoiceStore(voices), load_encoder=encoder)
     return VibeVoiceEngine(runner, tokenizer, bank, info, is_random=random is not None)
 
 

@@ -13,6 +13,8 @@ from longtake.engines.vibevoice.head import DiffusionHead
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
 from longtake.nn.decoder import Decoder
 
+ENCODER = "acoustic_tokenizer.encoder"
+
 
 class VibeVoiceModel(nn.Module):
     """The parts; `checkpoint.load_model` and `random_model.build_random` make one with weights.
@@ -64,7 +66,9 @@ class VibeVoiceModel(nn.Module):
 
 
 class AcousticTokenizer(nn.Module):
-    """Samples to latents (voices only) and back."""
+    """Samples to latents (voices only; the encoder may be shed) and back."""
+
+    encoder: Encoder | None
 
     def __init__(self, config: CoderConfig) -> None:
         super().__init__()

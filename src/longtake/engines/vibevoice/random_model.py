@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longtake.core.errors import NotFoundError
+from longtake.engines.vibevoice.codec import Encoder
 from longtake.engines.vibevoice.config import CoderConfig, HeadConfig, VibeVoiceConfig
-from longtake.engines.vibevoice.model import VibeVoiceModel, allocate, build_meta
+from longtake.engines.vibevoice.model import ENCODER, VibeVoiceModel, allocate, build_meta
+from longtake.engines.vibevoice.names import CONTROL_TOKENS
 from longtake.nn.decoder_config import DecoderConfig
 
 _REAL_DEPTHS = (3, 3, 3, 3, 3, 3, 8)
@@ -51,6 +53,8 @@ CONFIGS: Mapping[str, VibeVoiceConfig] = MappingProxyType(
 _AUDIO = "acoustic_tokenizer.decoder.head.conv.conv."
 # As in the golden data less of the condition, and audio well below full scale: -22 dBFS, peaks below -5 (measured).
 _GAINS = {"prediction_head.cond_proj.weight": 0.5, f"{_AUDIO}weight": 0.02}
+_EMBEDDING = "language_model.embed_tokens.weight"
+_BYTES = 256
 _BLOCK = 1_048_573  # a prime, so that no row length divides it
 
 
@@ -74,10 +78,27 @@ def build_random(
     allocate(model, dtype=dtype, device=device, codec_dtype=codec_dtype)
     blocks = torch.from_numpy(_stream(_BLOCK)).to(device).repeat(2)
     for parameter, tensor in model.state_dict(keep_vars=True).items():
-        _fill(tensor, parameter, blocks)
+        if parameter == _EMBEDDING:
+            # Of 152,000 rows the byte tokenizer reaches 256 and the loop four; pages never written take no memory.
+            _fill(tensor[:_BYTES], parameter, blocks)
+            _fill(tensor[min(CONTROL_TOKENS) : max(CONTROL_TOKENS) + 1], parameter, blocks)
+        else:
+            _fill(tensor, parameter, blocks)
     model.speech_scaling_factor.fill_(0.7)
     model.speech_bias_factor.fill_(0.1)
     return model
+
+
+@torch.no_grad()
+def build_random_encoder(name: str, *, dtype: torch.dtype, device: torch.device | str) -> Encoder:
+    """The acoustic encoder of `build_random`, alone."""
+    with torch.device("meta"):
+        encoder = Encoder(CONFIGS[name].acoustic).to(dtype).requires_grad_(False)
+    encoder.to_empty(device=device)
+    blocks = torch.from_numpy(_stream(_BLOCK)).to(device).repeat(2)
+    for parameter, tensor in encoder.state_dict(keep_vars=True).items():
+        _fill(tensor, f"{ENCODER}.{parameter}", blocks)
+    return encoder
 
 
 def _fill(tensor: Tensor, name: str, blocks: Tensor) -> None:

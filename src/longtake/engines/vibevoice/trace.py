@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from longtake.core.errors import InvariantError
 from longtake.engines.vibevoice.config import LATENT_DIM
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, EOS
+from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS
 
 SEMANTIC_DIM = 128
 _WIDTH = LATENT_DIM + SEMANTIC_DIM
@@ -40,8 +40,15 @@ class Trace:
         return len(self.features_F192)
 
     def without_end(self) -> Trace:
-        """The same without EOS, so that speech goes on behind it."""
-        return Trace(tuple(token for token in self.tokens if token != EOS), self.features_F192)
+        """The same without what ended it, so that speech goes on behind its last frame.
+
+        Training saw one segment, START, all frames, END, EOS, whatever the number of turns: to the model, END in the
+        middle of a script would be a stranger.
+        """
+        tokens = list(self.tokens)
+        while tokens and tokens[-1] in (END, EOS):
+            tokens.pop()
+        return Trace(tuple(tokens), self.features_F192)
 
 
 def write_step(token: int, features_192: NDArray[np.float32] | None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from longtake.engines.vibevoice.codec import Encoder
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.voice_latents import draw_noise, encode_voice, normalise_level, to_scaled, with_noise
+from longtake.nn.memory import give_back
 
 DEFAULT_ROOM_BYTES = 64 << 20  # a minute of voice is 115 KB
 
@@ -35,11 +38,21 @@ class VoiceBank:
     """The latents of voices, the least recently used forgotten first.
 
     Args:
+        load_encoder: Loads the acoustic encoder for as long as a new voice is encoded: it is an eighth of the model,
+            and speaking does not need it. None: the model has kept its own.
         room_bytes: How much is kept.
     """
 
-    def __init__(self, model: VibeVoiceModel, recordings: Recordings, *, room_bytes: int = DEFAULT_ROOM_BYTES) -> None:
+    def __init__(
+        self,
+        model: VibeVoiceModel,
+        recordings: Recordings,
+        *,
+        load_encoder: Callable[[], Encoder] | None = None,
+        room_bytes: int = DEFAULT_ROOM_BYTES,
+    ) -> None:
         self._model = model
+        self._load_encoder = load_encoder
         self._recordings = recordings
         self._room_bytes = room_bytes
         self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
@@ -79,7 +92,12 @@ class VoiceBank:
             return kept
         self.misses += 1
         wave_T = torch.from_numpy(normalise_level(pcm_T.astype(np.float32) / 32768))
-        mean_KD = encode_voice(self._model.acoustic_tokenizer.encoder, wave_T).float().cpu()
+        encoder = self._load_encoder() if self._load_encoder else self._model.acoustic_tokenizer.encoder
+        assert encoder is not None, "a model that has shed its encoder comes with a way to load it"  # noqa: S101
+        mean_KD = encode_voice(encoder, wave_T).float().cpu()
+        if self._load_encoder:
+            del encoder
+            give_back()
         self._kept[content] = mean_KD
         while self.used_bytes > self._room_bytes and len(self._kept) > 1:
             self._kept.popitem(last=False)

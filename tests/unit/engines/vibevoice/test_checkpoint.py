@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from longtake.core.errors import CapacityError, InputError, NotFoundError
 from longtake.engines.vibevoice import checkpoint
 from longtake.engines.vibevoice import model as model_module
-from longtake.engines.vibevoice.checkpoint import INDEX, SINGLE, TensorInfo, check_names, load_model
+from longtake.engines.vibevoice.checkpoint import INDEX, SINGLE, TensorInfo, check_names, load_encoder, load_model
 from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS, EMBEDDING, LM_HEAD
 from longtake.engines.vibevoice.random_model import CONFIGS
@@ -107,6 +107,14 @@ def test_what_was_loaded_does_not_need_the_file(tmp_path: Path) -> None:
     (folder / SINGLE).write_bytes(b"")
 
     assert_is_toy(model)
+
+
+@pytest.mark.parametrize("hf", [False, True])
+def test_the_encoder_alone_is_the_models(tmp_path: Path, hf: bool) -> None:
+    folder = write_checkpoint(tmp_path, hf=hf, shards=3)
+    encoder = load_encoder(folder, dtype=torch.float32, device="cpu")
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, golden.toy_weights()[f"model.acoustic_tokenizer.encoder.{name}"]), name
 
 
 def test_constants_that_some_checkpoints_carry_do_no_harm(tmp_path: Path) -> None:

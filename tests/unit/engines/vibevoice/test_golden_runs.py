@@ -162,7 +162,7 @@ def test_the_inputs_of_both_branches_are_the_references(name: str, runner: Runne
     run = Run(name, runner)
     arrays = run.arrays
     features_F192 = torch.cat([arrays["latent"], arrays["semantic"]], 1).numpy()
-    past = Trace(tuple(run.tokens), features_F192).without_end()
+    past = Trace(tuple(token for token in run.tokens if token != EOS), features_F192)
     prompt = Prompt(tuple(arrays["input_ids"].tolist()), run.places)
     feed = Feed(runner.model, prompt, run.voices, past)
     inputs_SH = feed.embed(torch.arange(len(prompt) - 1, len(feed)))
