@@ -1,0 +1,62 @@
+"""Traces: written step by step, read as a whole, joined by being put one behind the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtake.core.errors import InvariantError
+from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
+from longtake.engines.vibevoice.trace import join_traces, read_trace, write_step
+
+TOKENS = st.lists(st.sampled_from(CONTROL_TOKENS), max_size=12)
+
+
+def write(tokens: list[int], first: int = 0) -> bytes:
+    """Frame i of them holds the number ``first + i``."""
+    data, frame = b"", first
+    for token in tokens:
+        features = None
+        if token == DIFFUSION:
+            features = np.full(192, frame, np.float32)
+            frame += 1
+        data += write_step(token, features)
+    return data
+
+
+@given(TOKENS, TOKENS)
+def test_what_is_written_is_read(one: list[int], other: list[int]) -> None:
+    first = write(one)
+    frames = one.count(DIFFUSION)
+    second = write(other, frames)
+    trace = read_trace(first + second)
+    assert trace.tokens == (*one, *other)
+    assert trace.features_F192[:, 0].tolist() == list(range(trace.frames))
+    assert trace.frames == frames + other.count(DIFFUSION)
+    joined = join_traces([read_trace(first), read_trace(second)])
+    assert joined.tokens == trace.tokens
+    assert np.array_equal(joined.features_F192, trace.features_F192)
+
+
+def test_nothing_is_a_trace() -> None:
+    assert read_trace(b"").tokens == ()
+    assert join_traces([]).features_F192.shape == (0, 192)
+
+
+def test_what_ended_it_is_taken_away_and_no_more() -> None:
+    trace = read_trace(write([DIFFUSION, END, START, DIFFUSION, END, EOS]))
+    assert trace.without_end().tokens == (DIFFUSION, END, START, DIFFUSION)
+    assert read_trace(write([DIFFUSION, EOS])).without_end().tokens == (DIFFUSION,)
+    assert read_trace(write([END, EOS])).without_end().tokens == ()
+
+
+@pytest.mark.parametrize("damaged", [b"\x04", write([DIFFUSION])[:-1], write([START, DIFFUSION])[:100]])
+def test_damage_is_told(damaged: bytes) -> None:
+    with pytest.raises(InvariantError, match="damaged at byte"):
+        read_trace(damaged)
+
+
+def test_ten_seconds_take_57_kilobytes() -> None:
+    assert len(write([DIFFUSION] * 75)) == 75 * 769
