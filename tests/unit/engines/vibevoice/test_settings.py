@@ -16,7 +16,13 @@ def test_what_is_left_open_is_as_in_the_references_demos() -> None:
 
 
 def test_good_ones_are_taken() -> None:
-    asked = {"steps": MAX_STEPS, "guidance": 0, "solver": str(Solver.SDE), "context": "window", "voice_noise": False}
+    asked: dict[str, Any] = {
+        "steps": MAX_STEPS,
+        "guidance": 0,
+        "solver": str(Solver.SDE),
+        "context": "window",
+        "voice_noise": False,
+    }
     assert read_settings(asked) == VibeVoiceSettings(**asked)
 
 
