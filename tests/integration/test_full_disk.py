@@ -87,3 +87,24 @@ def test_a_job_pauses_on_a_full_disk_and_goes_on_by_itself(small_disk: Path, lea
         assert done.crashes == 0, "the worker lived through it"
         again, _ = host.intake.submit(request)
         assert audio(host, wait(host, again, State.DONE)) == audio(host, done)
+
+
+def test_the_cache_gives_its_room_before_a_job_is_paused(small_disk: Path) -> None:
+    settings = load_settings(data=small_disk / "data", disk_floor_mib=16)
+    request = JobRequest(dialogue(30), response_format="wav", loudness="podcast")
+    with open_host(settings, workers=True) as host:
+        first, _ = host.intake.submit(request)
+        wait(host, first, State.DONE)
+        kept = host.cache.usage()
+        assert kept.used_bytes > 6 * MIB
+        host.store.forget(first.id)
+        host.folder.remove_job(first.id)
+        job, _ = host.intake.submit(JobRequest(dialogue(8), response_format="wav", speed=0.9))
+        while host.store.job(job.id).passages_done == 0:
+            wait(host, job, State.QUEUED, State.RUNNING)
+        fill(small_disk, leave_bytes=16 * MIB)
+        done = wait(host, job, State.DONE)
+        states = [event.data["to"] for event in host.store.events(job.id, limit=5000) if event.kind == "state"]
+        assert "paused" not in states
+        assert done.crashes == 0
+        assert host.cache.usage().used_bytes < kept.used_bytes

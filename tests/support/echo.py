@@ -76,6 +76,9 @@ class EchoEngine:
         self._voices = voices
         self._active: dict[str, SpeakRequest] = {}
 
+    def revision(self, request: SpeakRequest) -> str:
+        raise NotImplementedError("it is not cached")
+
     def cost(self, request: SpeakRequest) -> Cost:
         return Cost(1, 1)
 

@@ -17,8 +17,18 @@ SAMPLES = 2400  # a passage
 class NumberEngine:
     """Speaks every active request side by side, BEATS steps a passage."""
 
-    def __init__(self, max_active: int = 2, cost_bytes: int = 10) -> None:
-        self.info = EngineInfo("espeak", "Numbers", PassageShape.SENTENCE, None, 400, max_active, {"*": 150.0})
+    def __init__(self, max_active: int = 2, cost_bytes: int = 10, *, caches: bool = False) -> None:
+        self.info = EngineInfo(
+            "espeak",
+            "Numbers",
+            PassageShape.SENTENCE,
+            None,
+            400,
+            max_active,
+            {"*": 150.0},
+            caches_passages=caches,
+            uses_seed=False,
+        )
         self.cost_bytes = cost_bytes
         self.active: dict[str, SpeakRequest] = {}
         self.beats: dict[str, int] = {}
@@ -28,6 +38,9 @@ class NumberEngine:
         self.fails_at: int | None = None  # a passage that cannot be spoken
         self.dies_at: int | None = None  # a passage that ends the process
         self.before_step: Callable[[], None] = lambda: None
+
+    def revision(self, request: SpeakRequest) -> str:
+        return "numbers-1"
 
     def cost(self, request: SpeakRequest) -> Cost:
         return Cost(self.cost_bytes, BEATS)

@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": ("longtake.cli.serve:serve", "Start the API and the studio page."),
     "jobs": ("longtake.cli.jobs:jobs", "List, show, pause, cancel, delete jobs."),
     "voices": ("longtake.cli.voices:voices", "List the voices that scripts can use; add and remove recordings."),
+    "cache": ("longtake.cli.cache:cache", "Show or clear the passages kept for scripts that are edited."),
     "lint": ("longtake.cli.lint:lint", "Check a script and estimate its length, without speaking it."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }

@@ -96,6 +96,9 @@ class EngineInfo:
             one after the other.
         speaks_recordings: Its voices are recordings that users add (`longtake voices add`), not its own.
         changes_speed: It can speak faster or slower than its voices do by themselves.
+        caches_passages: What it has spoken may be used again for the same text, voices, speed and settings, wherever it
+            stands: such an engine keeps no traces and knows no past, and `Engine.revision` says what else decides.
+        uses_seed: Another seed gives other samples.
     """
 
     name: str
@@ -109,3 +112,5 @@ class EngineInfo:
     past_passages: int = 0
     speaks_recordings: bool = False
     changes_speed: bool = True
+    caches_passages: bool = False
+    uses_seed: bool = True

@@ -109,6 +109,11 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
+    def revision(self, request: SpeakRequest) -> str:
+        """What decides the request's samples and is not in it: library, weights, the sound of its voices. A word that
+        changes whenever the samples could. Asked only when `EngineInfo.caches_passages` is set."""
+        ...
+
     def cost(self, request: SpeakRequest) -> Cost:
         """What the request will hold at most, without starting it."""
         ...

@@ -69,7 +69,7 @@ class WorkerDesk:
         self._clock = clock or SystemClock()
         self._changes = Changes(db, self._clock)
 
-    def heartbeat(self, *, state: str, steps: int, active: int) -> None:
+    def heartbeat(self, *, state: str, steps: int, active: int, cache_hits: int = 0, cache_misses: int = 0) -> None:
         """Say how far this worker is, and renew its leases. The supervisor judges by ``steps``, not by the beat."""
         mono = self._clock.monotonic_s()
         with self._db.write():
@@ -83,6 +83,8 @@ class WorkerDesk:
                 steps=steps,
                 active=active,
                 beat_mono=mono,
+                cache_hits=cache_hits,
+                cache_misses=cache_misses,
             )
             self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
 
@@ -286,6 +288,7 @@ class WorkerDesk:
     def sign_off(self) -> None:
         """This worker ends in good order."""
         with self._db.write():
+            self._db.execute("keep_counts", id=self.worker_id)
             self._db.execute("forget_worker", id=self.worker_id)
 
     def data_version(self) -> int:

@@ -6,6 +6,7 @@ host.lock                  held by the one process that runs workers on this fol
 jobs/<id>/passages/        committed stretches of passages: 000012.0004-3.pcm is the fifth of passage 12, under token 3
 jobs/<id>/part-3.mp3       the growing file of token 3
 jobs/<id>/audio-3.mp3      the finished file
+cache/                     passages spoken before, for other jobs (room `cache`); deleted at any time without harm
 voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
 logs/                      what the workers wrote
 reserve                    room kept for the job store, given back when another program fills the disk
@@ -18,6 +19,7 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -44,6 +46,7 @@ class DataFolder:
         """
         self.root = root.expanduser().absolute()
         self.floor_bytes = floor_bytes
+        self.make_room: Callable[[int], None] = lambda needed_bytes: None  # asked before a job goes without
         self._lock: IO[str] | None = None
         try:
             for folder in (self.root, self.root / "jobs", self.logs):
@@ -70,6 +73,11 @@ class DataFolder:
     def voices(self) -> Path:
         """Made with the first recording."""
         return recordings_below(self.root)
+
+    @property
+    def cache(self) -> Path:
+        """Made with the first entry."""
+        return self.root / "cache"
 
     def job(self, job_id: str) -> Path:
         return self.root / "jobs" / job_id
@@ -99,14 +107,21 @@ class DataFolder:
     def require_room(self, needed_bytes: int, what: str) -> None:
         """
         Raises:
-            DiskFullError: ``needed_bytes`` above the floor are not free.
+            DiskFullError: ``needed_bytes`` above the floor are not free, even after `make_room`.
         """
         free = self.free_bytes()
+        if free < needed_bytes + self.floor_bytes:
+            self.make_room(needed_bytes + self.floor_bytes - free)
+            free = self.free_bytes()
         if free < needed_bytes + self.floor_bytes:
             raise DiskFullError(
                 f"{what} needs {format_bytes(needed_bytes)} in the data folder, and {format_bytes(self.floor_bytes)} "
                 f"must stay free, but only {format_bytes(free)} are. Make room or name another folder with --data."
             )
+
+    def has_room_to_spare(self, size_bytes: int) -> bool:
+        """For what nobody needs. Twice the floor stays free, so that it is not given back a moment later."""
+        return self.free_bytes() >= size_bytes + 2 * self.floor_bytes
 
     def keep_reserve(self) -> None:
         """Lay room aside, if there is enough: the store must be able to write that the disk is full."""

@@ -201,6 +201,8 @@ class WorkerRow:
     steps: int
     active: int
     beat_monotonic_s: float
+    cache_hits: int = 0
+    cache_misses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,4 +130,6 @@ def worker_from_row(row: sqlite3.Row) -> WorkerRow:
         steps=row["steps"],
         active=row["active"],
         beat_monotonic_s=row["beat_mono"],
+        cache_hits=row["cache_hits"],
+        cache_misses=row["cache_misses"],
     )

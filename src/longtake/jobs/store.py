@@ -194,6 +194,10 @@ class JobStore:
     def workers(self) -> list[WorkerRow]:
         return [worker_from_row(row) for row in self._db.rows("workers")]
 
+    def cache_counts(self) -> dict[str, tuple[int, int]]:
+        """Engine → passages found in the cache and not found there, ever, also by workers that are gone."""
+        return {row["engine"]: (row["hits"], row["misses"]) for row in self._db.rows("cache_counts")}
+
     def learned_paces(self, engine: str) -> dict[str, tuple[float, float]]:
         """Language → (units, seconds) of all finished jobs, at speed 1."""
         return {row["language"]: (row["units"], row["seconds"]) for row in self._db.rows("paces", engine=engine)}
@@ -257,6 +261,7 @@ class JobStore:
             for row in self._db.rows("leases_of", worker=worker_id):
                 released.append(row["id"])
                 self._free(row["id"], crashed)
+            self._db.execute("keep_counts", id=worker_id)
             self._db.execute("forget_worker", id=worker_id)
             return [self._changes.job(job_id) for job_id in released]
 
@@ -269,6 +274,7 @@ class JobStore:
                 self._free(row["id"], None)
             for row in self._db.rows("unfinished_transients"):
                 self._changes.move(row["id"], Verb.CANCEL, reason="whoever waited for it has gone")
+            self._db.execute("keep_counts", id=None)
             self._db.execute("forget_workers")
             return [self._changes.job(job_id) for job_id in released]
 

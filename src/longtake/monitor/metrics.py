@@ -52,6 +52,17 @@ METRICS: Mapping[str, Metric] = {
             "longtake_worker_restarts_total", "counter", ("engine",), "Restarts since the supervisor of it started."
         ),
         Metric("longtake_worker_steps_total", "counter", ("engine",), "Steps of the engine; restarts set it back."),
+        Metric(
+            "longtake_cache_hits_total", "counter", ("engine",), "Passages that were found in the passage cache, ever."
+        ),
+        Metric(
+            "longtake_cache_misses_total",
+            "counter",
+            ("engine",),
+            "Passages that could have been in the passage cache and were spoken, ever.",
+        ),
+        Metric("longtake_cache_hit_ratio", "gauge", ("engine",), "Hits over hits and misses, ever."),
+        Metric("longtake_cache_bytes", "gauge", (), "Size of the passage cache, of all engines."),
         Metric("longtake_http_requests_total", "counter", ("method", "route", "status"), "Requests answered."),
         Metric(
             "longtake_http_request_duration_seconds",
@@ -88,6 +99,7 @@ class Sources:
         jobs: (engine, state) → number of jobs.
         queue: Jobs not ended, and seconds of audio not yet spoken.
         spoken_s: Engine → seconds of audio spoken, ever.
+        cache_counts: Engine → passages found in the cache and not found there, ever.
     """
 
     version: str
@@ -95,6 +107,8 @@ class Sources:
     queue: Callable[[], tuple[int, float]]
     spoken_s: Callable[[], Mapping[str, float]]
     workers: Callable[[], Sequence[WorkerFigures]]
+    cache_counts: Callable[[], Mapping[str, tuple[int, int]]]
+    cache_bytes: Callable[[], int]
     wal_bytes: Callable[[], int]
     disk_free_bytes: Callable[[], int]
 
@@ -150,6 +164,14 @@ class _Scraped(Collector):
         yield _family("longtake_worker_up", {(each.engine,): int(each.is_up) for each in workers})
         yield _family("longtake_worker_restarts_total", {(each.engine,): each.restarts for each in workers})
         yield _family("longtake_worker_steps_total", {(each.engine,): each.steps for each in workers})
+        counts = sources.cache_counts()
+        yield _family("longtake_cache_hits_total", {(name,): hits for name, (hits, _) in counts.items()})
+        yield _family("longtake_cache_misses_total", {(name,): misses for name, (_, misses) in counts.items()})
+        yield _family(
+            "longtake_cache_hit_ratio",
+            {(name,): hits / (hits + misses) for name, (hits, misses) in counts.items() if hits + misses},
+        )
+        yield _family("longtake_cache_bytes", {(): sources.cache_bytes()})
         yield _family("longtake_store_wal_bytes", {(): sources.wal_bytes()})
         yield _family("longtake_disk_free_bytes", {(): sources.disk_free_bytes()})
         yield _family("longtake_process_resident_bytes", _resident(workers))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from longtake import __version__
+from longtake.cache import PassageCache
 from longtake.config import ServerSettings
 from longtake.monitor import Metrics, Sources, WorkerFigures
 from longtake.server import (
@@ -82,12 +83,15 @@ def _sources(backend: Backend) -> Sources:
             for each in backend.workers()
         ]
 
+    cache = PassageCache(backend.folder.cache)
     return Sources(
         version=__version__,
         jobs=backend.store.counts,
         queue=backend.store.queue_load,
         spoken_s=spoken_s,
         workers=workers,
+        cache_counts=backend.store.cache_counts,
+        cache_bytes=lambda: cache.usage().used_bytes,
         wal_bytes=backend.store.wal_bytes,
         disk_free_bytes=backend.folder.free_bytes,
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from longtake.cache import PassageCache
 from longtake.config import Settings
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import DiskFullError, LongtakeError
@@ -48,6 +49,8 @@ class Host:
         self.clock = clock or SystemClock()
         limits = settings.limits
         self.folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+        self.cache = PassageCache(self.folder.cache)
+        self.folder.make_room = self.cache.give_back
         self.db = Database(self.folder.database, when_full=self.folder.release_reserve)
         queue = QueueLimits(limits.max_queued_jobs, limits.max_queued_hours * 3600)
         self.store = JobStore(self.db, clock=self.clock, limits=queue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from longtake.core.errors import LongtakeError
 from longtake.jobs.desk import WorkerDesk
@@ -18,8 +18,10 @@ class Pulse:
     """How far the worker is."""
 
     state: str
-    steps: int
-    active: int
+    steps: int = 0
+    active: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
 
 
 class Heart:
@@ -35,7 +37,7 @@ class Heart:
 
     def start(self) -> None:
         """The first beat is made here, so that the worker is known before it does anything."""
-        self._beat()
+        self.beat()
         self._thread.start()
 
     def beat_now(self) -> None:
@@ -52,11 +54,12 @@ class Heart:
             self._now.wait(self._period_s)
             self._now.clear()
             if not self._is_stopping:
-                self._beat()
+                self.beat()
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """One beat, here and now. From the heart's own thread, or while that does not run."""
         pulse = self._pulse()
         try:
-            self._desk.heartbeat(state=pulse.state, steps=pulse.steps, active=pulse.active)
+            self._desk.heartbeat(**asdict(pulse))
         except LongtakeError as error:
             log.warning("heartbeat not written: %s", error)

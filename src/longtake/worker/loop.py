@@ -2,7 +2,7 @@
 
 One beat:
     look      what happened to the jobs held (pause, cancel, lost lease, recorder done), which new ones may be claimed
-    schedule  start what the scheduler admits
+    schedule  replay what was spoken before, start what the scheduler admits
     step      engine.step(): one beat for every active request; chunks go to their runs, ended passages to the recorders
 """
 
@@ -13,10 +13,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
 from longtake.core.errors import CapacityError, DiskFullError, LeaseLostError, TransientError
-from longtake.engines.base import End, Ended, Engine, Failed, StepResult
+from longtake.engines.base import Chunk, End, Ended, Engine, Failed, SpeakRequest, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Kind
@@ -24,12 +25,14 @@ from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.mend import mend
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict
+from longtake.worker.reuse import Reuse
 from longtake.worker.run import JobRun
 
 log = logging.getLogger(__name__)
 
 FAST_LANE = 8  # speech and probe jobs taken beside `max_jobs`: someone holds a connection open for each
 LOOK_S = 1.0  # at the latest after this long the loop looks, whether or not the store seems changed
+REPLAYS = 8  # passages of one job taken from the cache in one beat: no job may hold up the others, or the look
 DISK_FULL_REASON = "disk full"
 
 
@@ -45,6 +48,7 @@ class WorkerLoop:
         clock: Clock,
         *,
         budget_bytes: int,
+        cache: PassageCache | None = None,
     ) -> None:
         self._engine = engine
         self._desk = desk
@@ -52,6 +56,7 @@ class WorkerLoop:
         self._settings = settings
         self._clock = clock
         self._scheduler = Scheduler(engine.info.max_active, budget_bytes)
+        self.reuse = Reuse(engine, cache)
         self._runs: dict[str, JobRun] = {}
         self._verdicts: list[tuple[Claim, Callable[[], object]]] = []
         self._news = threading.Event()
@@ -86,11 +91,12 @@ class WorkerLoop:
         """
         while not self._is_stopping:
             self._look()
-            self._schedule()
+            replayed = self._schedule()
+            self._steps += replayed
             if self._scheduler.active:
                 self._take(self._engine.step())
                 self._steps += 1
-            else:
+            elif not replayed:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
         for run in list(self._runs.values()):
@@ -159,9 +165,9 @@ class WorkerLoop:
 
     # Speaking
 
-    def _schedule(self) -> None:
-        for run in list(self._runs.values()):
-            self._offer(run)
+    def _schedule(self) -> int:
+        """Gives how many passages were taken from the cache."""
+        replayed = sum([self._offer(run) for run in list(self._runs.values())])
         for candidate in self._scheduler.schedule():
             holder = self._runs.get(str(candidate.job))
             if holder is None:
@@ -170,28 +176,47 @@ class WorkerLoop:
                 self._engine.start(holder.request(candidate.id))
             except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
                 self._fail(holder, error)
+        return replayed
 
-    def _offer(self, run: JobRun) -> None:
+    def _offer(self, run: JobRun) -> int:
         job = run.claim.job
+        replayed = 0
         while (
-            self._scheduler.waiting(job.id) < self._engine.info.max_active
-            and run.recorder.lead_s < self._settings.lead_s
+            replayed < REPLAYS
+            and self._scheduler.waiting(job.id) < self._engine.info.max_active
+            and (run.recorder.lead_s < self._settings.lead_s or run.recorder.has_damaged)
         ):
             try:
                 request = run.next_request()
                 if request is None:
-                    return
+                    break
+                if self._replay(run, request):
+                    replayed += 1
+                    continue
                 cost = self._engine.cost(request)
                 self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority))
             except Exception as error:
                 self._fail(run, error)
-                return
+                break
+        return replayed
+
+    def _replay(self, run: JobRun, request: SpeakRequest) -> bool:
+        """A passage that was spoken before goes the way of one that was spoken now."""
+        if run.claim.job.kind is Kind.PROBE:  # it asks whether the engine can speak
+            return False
+        entry = self.reuse.find(request)
+        if entry is None:
+            return False
+        run.take(Chunk(request.id, entry.pcm_T), self._clock.monotonic_s())
+        run.end(Ended(request.id, End.FINISHED, entry.marks))
+        return True
 
     def _take(self, result: StepResult) -> None:
         now = self._clock.monotonic_s()
         for chunk in result.chunks:
             if run := self._run_of(chunk.request_id):
                 run.take(chunk, now)
+                self.reuse.take(chunk)
         for ended in result.ended:
             self._scheduler.end(ended.request_id)
             if run := self._run_of(ended.request_id):
@@ -205,6 +230,7 @@ class WorkerLoop:
     def _take_ended(self, run: JobRun, ended: Ended) -> None:
         if ended.end is End.FINISHED:
             run.end(ended)
+            self.reuse.end(ended)
         else:  # what was spoken is kept, and truncated is never done
             run.cut(ended.request_id, ended.trace)
             run.recorder.stop(encode=True)
@@ -248,6 +274,7 @@ class WorkerLoop:
             return
         for request_id in self._scheduler.withdraw(claim.job.id):
             self._engine.stop(request_id)
+        self.reuse.forget(claim.job.id)
         run.recorder.stop()
         self._steps += 1 + run.recorder.steps
         if verdict is not None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from functools import partial
 
+from longtake.cache import PassageCache
 from longtake.config import EngineSettings
 from longtake.core.clock import SystemClock
 from longtake.core.errors import CapacityError, InputError, LongtakeError
@@ -38,6 +39,8 @@ def main() -> int:
     )
     settings = assignment.settings
     folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+    cache = PassageCache(folder.cache, bound_bytes=settings.worker.cache_mib << 20, has_room=folder.has_room_to_spare)
+    folder.make_room = cache.give_back
     db = Database(folder.database, when_full=folder.release_reserve)
     clock = SystemClock()
     desk = WorkerDesk(
@@ -47,7 +50,7 @@ def main() -> int:
     state = "loading"
     heart = Heart(
         desk,
-        lambda: Pulse(state, loop.steps if loop else 0, loop.active if loop else 0),
+        lambda: Pulse(state, loop.steps, loop.active, loop.reuse.hits, loop.reuse.misses) if loop else Pulse(state),
         settings.worker.heartbeat_s,
     )
     try:
@@ -55,7 +58,7 @@ def main() -> int:
         known = about(assignment.engine)
         engine = known.load(_given(settings.engine) | _voices(known, folder))
         budget = budget_bytes(settings.engine.memory_budget)
-        loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget)
+        loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget, cache=cache)
         state = "ready"
         heart.beat_now()
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
@@ -64,6 +67,7 @@ def main() -> int:
         loop.run()
         engine.close()
         heart.stop()
+        heart.beat()  # the last counts
         desk.sign_off()
         db.close()
     except LongtakeError as error:

@@ -5,7 +5,7 @@ the next block. The encoder reads stretches back from disk, so a job that goes o
 first stretches are on disk already.
 
 State, by thread:
-    loop      offers stretches, reads `lead_s`, `outcome`, `steps`, `spoken`, `take_damaged`
+    loop      offers stretches, reads `lead_s`, `outcome`, `steps`, `spoken`, `has_damaged`, `take_damaged`
     recorder  everything else
 """
 
@@ -133,6 +133,12 @@ class Recorder:
         folder = self._folder.passages(self._claim.job.id)
         stretches = passage.stretches if passage else ()
         return b"".join(read_trace(folder / s.file, s.samples) for s in stretches if s.trace_bytes)
+
+    @property
+    def has_damaged(self) -> bool:
+        """It waits for a passage to be spoken again, however much is spoken ahead."""
+        with self._changed:
+            return bool(self._damaged)
 
     def take_damaged(self) -> list[int]:
         """Passages that turned out not to be whole: what is missing of them is to be spoken again."""

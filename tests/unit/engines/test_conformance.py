@@ -129,6 +129,22 @@ def test_resumed_equals_uninterrupted(bench: Any) -> None:
     assert np.abs(resumed - whole).max() <= bench.resume_tolerance
 
 
+def test_what_may_be_cached_depends_on_nothing_that_is_not_in_the_key(bench: Any) -> None:
+    info = bench.about.info
+    if not info.caches_passages:
+        return
+    assert not info.keeps_traces, "half a passage has no place in the cache"
+    assert not info.past_passages
+    request = bench.request("r", TEXTS[1], seed=3)
+    seed = request.seed if info.uses_seed else 99
+    moved = replace(request.passage, index=17, silence_before_s=2.0)
+    other = replace(request, id="another/2/17", passage=moved, expected_s=99.0, seed=seed)
+    assert bench.engine.revision(request) == bench.engine.revision(other) != ""
+    here, there = bench.speak(request)["r"], bench.speak(other)[other.id]
+    assert np.array_equal(here.pcm, there.pcm)
+    assert here.marks == there.marks
+
+
 def test_about_and_engine_agree(bench: Any) -> None:
     assert bench.engine.info == bench.about.info
     assert "*" in bench.about.info.paces

@@ -14,7 +14,7 @@ from tests.support.jobs import planned, spec
 
 SOURCES = Path(__file__).parents[3] / "src" / "longtake" / "jobs"
 # These read whole small tables on purpose.
-SCANS = {"workers", "forget_workers", "count_by_state", "insert_job"}
+SCANS = {"workers", "forget_workers", "keep_counts", "cache_counts", "count_by_state", "insert_job"}
 
 
 def test_every_query_is_used() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from longtake.core.errors import InputError
+from longtake.core.errors import DiskFullError, InputError
 from longtake.jobs.folder import DataFolder
 
 
@@ -22,3 +22,35 @@ def test_a_folder_that_cannot_be_written_is_refused_with_the_remedy(
     with pytest.raises(InputError, match="--data") as refused:
         DataFolder(tmp_path)
     assert (refused.value.code, refused.value.param) == ("data_folder", "data")
+
+
+@pytest.mark.parametrize(("given_back", "is_enough"), [(0, False), (49, False), (50, True)])
+def test_before_a_job_goes_without_room_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_back: int, is_enough: bool
+) -> None:
+    folder = DataFolder(tmp_path, floor_bytes=100)
+    free, asked = [120], []
+
+    def make_room(needed_bytes: int) -> None:
+        asked.append(needed_bytes)
+        free[0] += given_back
+
+    folder.make_room = make_room
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: free[0])
+    folder.require_room(20, "A word")
+    assert asked == [], "there was room"
+    if is_enough:
+        folder.require_room(70, "A job")
+    else:
+        with pytest.raises(
+            DiskFullError, match=f"A job needs 70 B .* 100 B must stay free, but only {120 + given_back} B"
+        ):
+            folder.require_room(70, "A job")
+    assert asked == [50]
+
+
+def test_room_to_spare_is_beyond_twice_the_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = DataFolder(tmp_path, floor_bytes=100)
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: 250)
+    assert folder.has_room_to_spare(50)
+    assert not folder.has_room_to_spare(51)

@@ -229,3 +229,35 @@ def test_numbers_go_on_growing_after_a_deletion(store: JobStore) -> None:
     third, _ = store.submit(spec(), "x", planned(1))
     assert third.number > second.number
     assert len({j.number for j in store.jobs()}) == 2
+
+
+# Counts of the cache
+
+
+def beat(desk: WorkerDesk, hits: int, misses: int) -> None:
+    desk.heartbeat(state="ready", steps=1, active=0, cache_hits=hits, cache_misses=misses)
+
+
+def test_counts_of_the_cache_never_go_back_however_a_worker_ends(store: JobStore, make_desk: MakeDesk) -> None:
+    assert store.cache_counts() == {}
+    first, second, other = make_desk("w1"), make_desk("w2"), make_desk("v1", "vibevoice")
+    beat(first, 1, 4)
+    beat(first, 3, 5)
+    beat(other, 0, 0)
+    [row] = [row for row in store.workers() if row.id == "w1"]
+    assert (row.cache_hits, row.cache_misses) == (3, 5)
+    expected = {"espeak": (3, 5), "vibevoice": (0, 0)}
+    assert store.cache_counts() == expected
+    first.sign_off()
+    store.release_worker("w1", crashed=None)  # the host does so, too, once the process has ended
+    assert store.cache_counts() == expected
+    beat(second, 10, 20)
+    assert store.cache_counts()["espeak"] == (13, 25)
+    store.release_worker("w2", crashed="killed by signal 9")
+    assert store.cache_counts()["espeak"] == (13, 25)
+    beat(make_desk("w3"), 100, 200)
+    store.release_all()
+    assert store.cache_counts()["espeak"] == (113, 225)
+    store.release_all()
+    assert store.cache_counts() == {"espeak": (113, 225), "vibevoice": (0, 0)}
+    assert store.workers() == [], "a sum is no worker"

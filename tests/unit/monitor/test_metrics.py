@@ -25,6 +25,8 @@ def sources() -> Sources:
         queue=lambda: (2, 61.5),
         spoken_s=lambda: {"espeak": 12.5},
         workers=workers,
+        cache_counts=lambda: {"espeak": (3, 1), "vibevoice": (0, 0)},
+        cache_bytes=lambda: 4096,
         wal_bytes=lambda: 1024,
         disk_free_bytes=lambda: 2048,
     )
@@ -70,10 +72,16 @@ def test_values(metrics: Metrics) -> None:
         'longtake_worker_up{engine="vibevoice"} 0.0',
         'longtake_worker_restarts_total{engine="espeak"} 3.0',
         'longtake_worker_steps_total{engine="espeak"} 41.0',
+        'longtake_cache_hits_total{engine="espeak"} 3.0',
+        'longtake_cache_misses_total{engine="espeak"} 1.0',
+        'longtake_cache_misses_total{engine="vibevoice"} 0.0',
+        'longtake_cache_hit_ratio{engine="espeak"} 0.75',
+        "longtake_cache_bytes 4096.0",
         "longtake_store_wal_bytes 1024.0",
         "longtake_disk_free_bytes 2048.0",
     ):
         assert line in page.splitlines()
+    assert 'longtake_cache_hit_ratio{engine="vibevoice"}' not in page, "nothing of nothing is no ratio"
 
 
 def test_memory_of_living_processes_only(metrics: Metrics) -> None:

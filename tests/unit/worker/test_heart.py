@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,14 @@ def test_news_does_not_wait_for_the_period(patient: Patient) -> None:
         wait_until(lambda: patient.told == patient.pulse)
 
 
+def test_it_tells_what_the_cache_was_good_for_also_after_it_has_stopped(patient: Patient) -> None:
+    heart = patient.heart()
+    heart.stop()
+    patient.pulse = Pulse("ready", 9, 0, cache_hits=7, cache_misses=2)
+    heart.beat()
+    assert (patient.row.cache_hits, patient.row.cache_misses) == (7, 2)
+
+
 def test_every_beat_renews_the_lease(patient: Patient) -> None:
     patient.store.submit(spec(), "x", planned(1))
     assert patient.desk.claim() is not None
@@ -113,11 +122,11 @@ class FullDisk(WorkerDesk):
 
     beats = 0
 
-    def heartbeat(self, *, state: str, steps: int, active: int) -> None:
+    def heartbeat(self, **pulse: Any) -> None:
         self.beats += 1
         if self.beats % 2:
             raise DiskFullError("no room for the beat")
-        super().heartbeat(state=state, steps=steps, active=active)
+        super().heartbeat(**pulse)
 
 
 def test_a_beat_that_cannot_be_written_is_told_and_tried_again(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
 from longtake.core.clock import SystemClock
 from longtake.core.errors import WorkerError
@@ -43,11 +44,17 @@ class Bench:
         return self.store.submit(spec(**options), "x", planned(passages, silence_s=SILENCE_S), kind=kind)[0]
 
     def work(
-        self, engine: NumberEngine, *, name: str = "w1", budget_bytes: int = 1000, **settings: float
+        self,
+        engine: NumberEngine,
+        *,
+        name: str = "w1",
+        budget_bytes: int = 1000,
+        cache: PassageCache | None = None,
+        **settings: float,
     ) -> WorkerLoop:
         desk = WorkerDesk(self.db, name, "espeak", 1)
         worker = WorkerSettings(**{"poll_s": 0.005} | settings)
-        loop = WorkerLoop(engine, desk, self.folder, worker, SystemClock(), budget_bytes=budget_bytes)
+        loop = WorkerLoop(engine, desk, self.folder, worker, SystemClock(), budget_bytes=budget_bytes, cache=cache)
 
         def run() -> None:
             try:

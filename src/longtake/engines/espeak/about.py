@@ -46,6 +46,8 @@ INFO = EngineInfo(
     max_passage_characters=400,
     max_active=4,
     paces=_PACES,
+    caches_passages=True,
+    uses_seed=False,
 )
 
 

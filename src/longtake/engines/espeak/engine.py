@@ -14,6 +14,7 @@ from longtake.core.units import SAMPLE_RATE_HZ, seconds_of
 from longtake.engines.base import Chunk, Cost, End, Ended, Failed, SpeakRequest, StepResult
 from longtake.engines.espeak.library import LIBRARY_RATE_HZ, Library, WordStart
 from longtake.engines.espeak.marks import marks_of
+from longtake.engines.espeak.revision import revision
 from longtake.engines.espeak.runs import voice_runs
 from longtake.engines.espeak.settings import EspeakSettings, read_settings
 from longtake.engines.espeak.sound import Pcm, silence, speech_samples, stretch, to_house_rate, without_long_tail
@@ -69,6 +70,9 @@ class EspeakEngine:
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    def revision(self, request: SpeakRequest) -> str:
+        return revision()
 
     def cost(self, request: SpeakRequest) -> Cost:
         """An upper bound, in host memory during the beat: how long a text will sound is not known before."""

@@ -102,6 +102,9 @@ class VibeVoiceEngine:
         """Of the convolution states of all places."""
         return self._runner.state_bytes
 
+    def revision(self, request: SpeakRequest) -> str:
+        raise InvariantError("What VibeVoice speaks depends on the past of a passage; it is not to be cached.")
+
     def cost(self, request: SpeakRequest) -> Cost:
         """Both rows of keys and values, at their largest. The convolution states are there already."""
         plan = self._plan(request)
