@@ -71,6 +71,7 @@ class EchoAbout:
 
 class EchoEngine:
     info = INFO
+    place = "echo"
 
     def __init__(self, voices: VoiceStore) -> None:
         self._voices = voices

@@ -19,6 +19,7 @@ class NumberEngine:
 
     def __init__(self, max_active: int = 2, cost_bytes: int = 10) -> None:
         self.info = EngineInfo("espeak", "Numbers", PassageShape.SENTENCE, None, 400, max_active, {"*": 150.0})
+        self.place = "numbers"
         self.cost_bytes = cost_bytes
         self.active: dict[str, SpeakRequest] = {}
         self.beats: dict[str, int] = {}

@@ -255,6 +255,8 @@ def _report_done(job: Job, path: Path, *, as_json: bool) -> None:
     told = f"{path}  ({format_duration(seconds)})"
     if as_json:
         told = json.dumps({"id": job.id, "state": str(job.state), "path": str(path), "seconds": round(seconds, 3)})
+    if job.reason:
+        click.echo(job.reason, err=True)
     click.echo(told, err=is_standard_output(path))
 
 

@@ -79,6 +79,11 @@ class WorkerSettings(Node):
     stall_s: float = Field(
         300.0, gt=0, description="A worker with work whose step count stands this long is restarted."
     )
+    ceiling_s: float = Field(
+        3600.0,
+        gt=0,
+        description="A worker with work that has committed nothing for so long is restarted, though it makes steps.",
+    )
     start_timeout_s: float = Field(
         900.0, gt=0, description="A worker that has not loaded its engine by then is restarted."
     )

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from longtake.core.errors import DiskFullError, LongtakeError, WorkerError
+from longtake.core.failpoints import reach
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -25,17 +26,24 @@ def disk_error(error: OSError, path: Path | None) -> LongtakeError:
     return WorkerError(f"Could not write {path or 'the audio'}: {reason}.", code="write_failed")
 
 
-def commit_file(tmp: Path, final: Path) -> None:
+def commit_file(tmp: Path, final: Path, what: str = "file") -> None:
     """Make ``tmp`` durable under the name ``final``: fsync, rename, fsync the folder. Replaces what stood there.
+
+    Args:
+        what: Names its fail-points.
 
     Raises:
         DiskFullError: The folder has no room.
         WorkerError: Any other I/O error.
     """
     try:
+        reach(f"{what}-written")
         _fsync(tmp, os.O_RDWR)
+        reach(f"{what}-durable")
         os.replace(tmp, final)
+        reach(f"{what}-named")
         _fsync(final.parent, os.O_RDONLY)
+        reach(f"{what}-kept")
     except OSError as error:
         raise disk_error(error, final) from error
 

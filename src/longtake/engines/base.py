@@ -78,7 +78,7 @@ class Ended:
     Attributes:
         marks: Of the whole passage, also of what was spoken before a resume.
         trace: Of the chunks since the last call of `Engine.trace`.
-        message: For people: why it was cut, and where, if it is truncated.
+        message: For people: why it was cut, and where, if it was; FINISHED with a message was cut by its user's leave.
     """
 
     request_id: str
@@ -108,6 +108,11 @@ class Engine(Protocol):
 
     @property
     def info(self) -> EngineInfo: ...
+
+    @property
+    def place(self) -> str:
+        """What speaks, and on what, in a few words for people: a job that changes it on its way says so."""
+        ...
 
     def cost(self, request: SpeakRequest) -> Cost:
         """What the request will hold at most, without starting it."""

@@ -11,6 +11,8 @@ from longtake.jobs.records import Job
 from longtake.jobs.rows import job_from_row, to_json
 from longtake.jobs.states import ENDED, OWNED, State, Verb, next_state
 
+MAX_CRASHES = 3  # attempts on a job that may die before it is set aside; every commit counts anew
+
 
 class Changes:
     """Writes to one database with one clock."""
@@ -36,6 +38,11 @@ class Changes:
         self.db.execute(
             "insert_event", job_id=job_id, number=row["events"], at=self.clock.wall_s(), kind=kind, data=to_json(data)
         )
+
+    def count_crash(self, job_id: str) -> int:
+        """One more attempt on the job has died; gives how many since it last got on."""
+        row = self.db.row("count_crash", id=job_id)
+        return row["crashes"] if row is not None else 0
 
     def move(
         self,

@@ -6,6 +6,7 @@ transaction, because a read that turns into a write fails with SQLITE_BUSY_SNAPS
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from longtake.core.errors import ConflictError, DiskFullError, InvariantError, TransientError, WorkerError
+from longtake.core.failpoints import reach
 
 BUSY_TIMEOUT_S = 10.0
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -113,17 +115,32 @@ class Database:
             self._roll_back()
 
     @contextmanager
-    def write(self) -> Iterator[None]:
-        """One write transaction: all of it is durable when the block ends, or none of it ever was."""
+    def write(self, what: str = "other") -> Iterator[None]:
+        """One write transaction: all of it is durable when the block ends, or none of it ever was.
+
+        Args:
+            what: Names its fail-points.
+        """
         with self._using() as connection:
             connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._reach(f"{what}-written")
             with self._using() as connection:
                 connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        self._reach(f"{what}-committed")
+
+    def _reach(self, point: str) -> None:
+        """As SQLite itself would tell what happens there."""
+        with self._errors():
+            try:
+                reach(point)
+            except OSError as error:
+                text = "database or disk is full" if error.errno == errno.ENOSPC else "disk I/O error"
+                raise sqlite3.OperationalError(text) from error
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed: the cheap way to see news."""

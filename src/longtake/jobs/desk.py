@@ -10,13 +10,14 @@ from typing import Any
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import InvariantError, LeaseLostError
 from longtake.core.units import samples_of, seconds_of
-from longtake.jobs.changes import Changes
+from longtake.jobs.changes import MAX_CRASHES, Changes
 from longtake.jobs.database import Database
 from longtake.jobs.records import Claim, Kind, Stretch
 from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_rows
 from longtake.jobs.states import State, Verb, next_state
 
 LEASE_S = 30.0
+REMARK = "remark"  # kind of an event
 _ANY_NUMBER = 2**62
 
 
@@ -72,7 +73,7 @@ class WorkerDesk:
     def heartbeat(self, *, state: str, steps: int, active: int) -> None:
         """Say how far this worker is, and renew its leases. The supervisor judges by ``steps``, not by the beat."""
         mono = self._clock.monotonic_s()
-        with self._db.write():
+        with self._db.write("beat"):
             self._db.execute(
                 "put_worker",
                 id=self.worker_id,
@@ -86,12 +87,13 @@ class WorkerDesk:
             )
             self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
 
-    def claim(self, *, min_priority: int = 0, suspects: bool = True) -> Claim | None:
+    def claim(self, *, min_priority: int = 0, suspects: bool = True, place: str = "") -> Claim | None:
         """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none.
 
         Args:
             suspects: Also a job whose worker died since it last got on: such a job is spoken alone, so that it takes no
                 neighbour along.
+            place: What this worker speaks with; the job says so when that changes on its way.
         """
         wanted = {
             "engine": self._engine,
@@ -101,13 +103,16 @@ class WorkerDesk:
         }
         if self._db.row("next_queued", **wanted) is None and not self._lapsed():
             return None  # the write lock is everyone's: an idle worker does not ask for it
-        with self._db.write():
+        with self._db.write("claim"):
             self._free_lapsed()
             row = self._db.row("next_queued", **wanted)
             if row is None:
                 return None
             job_id = row["id"]
             after = next_state(State.QUEUED, Verb.CLAIM)
+            reason = None
+            if row["audio_samples"] and row["spoken_on"] and row["spoken_on"] != place:
+                reason = f"begun with {row['spoken_on']}, it goes on with {place}"
             mono = self._clock.monotonic_s()
             self._db.execute(
                 "claim_job",
@@ -118,9 +123,11 @@ class WorkerDesk:
                 until=mono + LEASE_S,
                 now=self._clock.wall_s(),
                 mono=mono,
+                reason=reason,
+                place=place,
             )
             self._changes.append_event(
-                job_id, "state", {"from": State.QUEUED, "to": after, "reason": None, "error": None}
+                job_id, "state", {"from": State.QUEUED, "to": after, "reason": reason, "error": None}
             )
             job = self._changes.job(job_id)
             rows = self._db.rows("passages", job_id=job_id)
@@ -152,7 +159,7 @@ class WorkerDesk:
             LeaseLostError: The claim is void; nothing was written.
         """
         job_id = claim.job.id
-        with self._db.write():
+        with self._db.write("row"):
             self._require(claim)
             for stretch in stretches:
                 place: dict[str, Any] = {"job_id": job_id, "position": stretch.index}
@@ -173,6 +180,8 @@ class WorkerDesk:
                 )
                 if stretch.is_last:
                     self._db.execute("end_passage", **place, marks=marks_to_json(stretch.marks))
+                if stretch.remark:
+                    self._changes.append_event(job_id, REMARK, {"passage": stretch.index, "message": stretch.remark})
                 self._count_progress(job_id, before, self._standing(place))
             job = self._changes.job(job_id)
             self._changes.append_event(
@@ -234,15 +243,22 @@ class WorkerDesk:
             InvariantError: A passage is missing: nothing with a hole is ever done.
         """
         job_id = claim.job.id
-        with self._db.write():
+        with self._db.write("finish"):
             self._require(claim)
             row = self._db.row("holes", job_id=job_id)
             if row is None or row["holes"]:
                 raise InvariantError(f"{job_id} has passages that were never committed; it cannot be done.")
-            after = self._changes.move(job_id, Verb.FINISH, audio_file=audio_file, audio_bytes=audio_bytes)
+            after = self._changes.move(
+                job_id, Verb.FINISH, reason=self._remarks(job_id), audio_file=audio_file, audio_bytes=audio_bytes
+            )
             if after is State.DONE and claim.job.kind is not Kind.PROBE:
                 self._learn(claim)
             return after
+
+    def _remarks(self, job_id: str) -> str | None:
+        """What its user should know of the audio, though it is done."""
+        latest = {row["passage"]: row["message"] for row in self._db.rows("remarks", job_id=job_id, kind=REMARK)}
+        return " ".join(latest[passage] for passage in sorted(latest)) or None
 
     def _learn(self, claim: Claim) -> None:
         """Paces are kept at speed 1; a job's own speed is taken out."""
@@ -259,6 +275,19 @@ class WorkerDesk:
             LeaseLostError: The claim is void.
         """
         return self._let_go(claim, Verb.FAIL, error=error)
+
+    def stumble(self, claim: Claim, error: dict[str, Any]) -> State:
+        """Something went wrong that may not happen again: the job is tried again, unless it has stumbled too often.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        with self._db.write():
+            self._require(claim)
+            if self._changes.count_crash(claim.job.id) >= MAX_CRASHES:
+                return self._changes.move(claim.job.id, Verb.FAIL, error=error)
+            reason = f"it stumbled and is tried again: {error['message']}"
+            return self._changes.move(claim.job.id, Verb.RELEASE, reason=reason)
 
     def suspend(self, claim: Claim, reason: str) -> State:
         """The job cannot go on now, through no fault of its own; it is paused, and resumed by its user or the host.

@@ -74,6 +74,7 @@ class Stretch:
         marks: Of the whole passage, with its last stretch.
         number: Within the passage, from 0.
         is_last: The passage ends here.
+        remark: What the job's user should know of it.
     """
 
     index: int
@@ -84,6 +85,7 @@ class Stretch:
     number: int = 0
     is_last: bool = True
     trace_bytes: int = 0
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """What a worker says of itself. `beat_monotonic_s` belongs to boot `boot_id`."""
+    """What a worker says of itself, and what the store knows of it. Monotonic times belong to boot `boot_id`.
+
+    Attributes:
+        held: Leases: a job counts from its claim on, though the worker may hang before it says that it is active.
+        committed_monotonic_s: When something was last committed to one of them, or one was claimed; None without any.
+    """
 
     id: str
     engine: str
@@ -201,6 +208,8 @@ class WorkerRow:
     steps: int
     active: int
     beat_monotonic_s: float
+    held: int = 0
+    committed_monotonic_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,4 +130,6 @@ def worker_from_row(row: sqlite3.Row) -> WorkerRow:
         steps=row["steps"],
         active=row["active"],
         beat_monotonic_s=row["beat_mono"],
+        held=row["held"],
+        committed_monotonic_s=row["committed_mono"],
     )

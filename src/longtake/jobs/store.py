@@ -9,7 +9,7 @@ from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import ConflictError, InputError, QueueFullError
 from longtake.core.records import Passage
 from longtake.core.units import format_duration
-from longtake.jobs.changes import Changes
+from longtake.jobs.changes import MAX_CRASHES, Changes
 from longtake.jobs.database import Database
 from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, QueueLimits, SpokenPassage, WorkerRow
 from longtake.jobs.rows import (
@@ -24,7 +24,6 @@ from longtake.jobs.rows import (
 )
 from longtake.jobs.states import ENDED, State, Verb
 
-MAX_CRASHES = 3
 _LAST = 1 << 62
 
 
@@ -78,7 +77,7 @@ class JobStore:
         job_id = self._new_id()
         rows = [planned_to_row(job_id, planned) for planned in passages]  # outside: the write lock is everyone's
         spec_json = spec_to_json(spec)
-        with self._db.write():
+        with self._db.write("submit"):
             if idempotency is not None and (known := self.known(*idempotency)):
                 return known, False
             if kind is not Kind.PROBE:
@@ -242,7 +241,7 @@ class JobStore:
 
     def note_delivered(self, job_id: str) -> None:
         """The copy that the command line was asked for lies in its place."""
-        with self._db.write():
+        with self._db.write("delivered"):
             self._db.execute("set_delivered", id=job_id, now=self._clock.wall_s())
 
     # Housekeeping, by the host of the data folder
@@ -274,10 +273,10 @@ class JobStore:
 
     def _free(self, job_id: str, crashed: str | None) -> None:
         if crashed is not None:
-            row = self._db.row("count_crash", id=job_id)
-            if row is not None and row["crashes"] >= MAX_CRASHES:
+            crashes = self._changes.count_crash(job_id)
+            if crashes >= MAX_CRASHES:
                 message = (
-                    f"{row['crashes']} workers died while they spoke this job, the last one so: {crashed}. It is set "
+                    f"{crashes} workers died while they spoke this job, the last one so: {crashed}. It is set "
                     f"aside so that it harms no other. What was spoken is kept; `longtake resume {job_id}` tries again."
                 )
                 error = {"message": message, "type": "worker_error", "param": None, "code": "job_kills_workers"}

@@ -41,12 +41,13 @@ class Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a worker last said of itself."""
+    """What a worker last said of itself; times are monotonic."""
 
     is_ready: bool
     steps: int
     active: int
-    beat_s: float  # monotonic
+    beat_s: float
+    committed_s: float | None = None  # when its work last bore fruit, or was begun; None without work
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Patience:
 
     start_s: float
     stall_s: float
+    ceiling_s: float
     silence_s: float
     stop_s: float
 
@@ -252,7 +254,9 @@ class Supervisor:
             is_late = now_s - slot.spawned_s > patience.start_s
             return f"it had not loaded its engine after {patience.start_s:.0f} s" if is_late else None
         if now_s - slot.moved_s > patience.stall_s:
-            return f"it made no step for {patience.stall_s:.0f} s with {progress.active} jobs in hand"
+            return f"it made no step for {patience.stall_s:.0f} s with {progress.active} jobs in hand (stall)"
+        if progress.committed_s is not None and now_s - progress.committed_s > patience.ceiling_s:
+            return f"it made steps, but committed nothing for {patience.ceiling_s:.0f} s (ceiling)"
         if now_s - progress.beat_s > patience.silence_s:
             return f"its heart did not beat for {patience.silence_s:.0f} s"
         return None

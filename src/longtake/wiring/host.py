@@ -94,6 +94,7 @@ class Host:
             patience=Patience(
                 start_s=worker.start_timeout_s,
                 stall_s=worker.stall_s,
+                ceiling_s=worker.ceiling_s,
                 silence_s=SILENT_BEATS * worker.heartbeat_s,
                 stop_s=worker.stop_timeout_s,
             ),
@@ -148,7 +149,13 @@ class Host:
 
     def _progress(self) -> dict[str, Progress]:
         return {
-            row.id: Progress(row.state == "ready", row.steps, row.active, row.beat_monotonic_s)
+            row.id: Progress(
+                row.state == "ready",
+                row.steps,
+                max(row.active, row.held),
+                row.beat_monotonic_s,
+                row.committed_monotonic_s,
+            )
             for row in self.store.workers()
         }
 

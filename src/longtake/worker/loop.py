@@ -15,7 +15,7 @@ from functools import partial
 
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
-from longtake.core.errors import CapacityError, DiskFullError, LeaseLostError, TransientError
+from longtake.core.errors import CapacityError, DiskFullError, InputError, LeaseLostError, TransientError
 from longtake.engines.base import End, Ended, Engine, Failed, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -94,6 +94,7 @@ class WorkerLoop:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
         for run in list(self._runs.values()):
+            self._checkpoint(run)
             self._let_go(run, partial(self._desk.release, run.claim))
         self._settle()
 
@@ -128,6 +129,8 @@ class WorkerLoop:
                 log.warning("lease lost", extra={"job": claim.job.id})
                 self._let_go(run, None)
             elif state in (State.PAUSING, State.CANCELLING):
+                if state is State.PAUSING:
+                    self._checkpoint(run)
                 self._let_go(run, partial(self._desk.release, claim))
 
     def _claim(self) -> None:
@@ -137,7 +140,11 @@ class WorkerLoop:
                 return
             if any(run.is_suspect for run in self._runs.values()):
                 return
-            claim = self._desk.claim(min_priority=0 if batch < self._settings.max_jobs else 1, suspects=not self._runs)
+            claim = self._desk.claim(
+                min_priority=0 if batch < self._settings.max_jobs else 1,
+                suspects=not self._runs,
+                place=self._engine.place,
+            )
             if claim is None:
                 return
             self._begin(claim)
@@ -233,8 +240,17 @@ class WorkerLoop:
             self._let_go(run, partial(self._desk.suspend, claim, reason))
         elif isinstance(error, TransientError):
             self._let_go(run, partial(self._desk.release, claim))
-        else:
+        elif isinstance(error, InputError | CapacityError):
             self._fail(run, error)
+        else:  # the disk hiccuped, or longtake made a mistake: neither need happen again
+            log.error("job stumbled: %s", error, extra={"job": claim.job.id}, exc_info=error)
+            self._let_go(run, partial(self._desk.stumble, claim, error_to_dict(error)))
+
+    def _checkpoint(self, run: JobRun) -> None:
+        """Hand over what was spoken since the last stretch, if the engine can go on behind it."""
+        if self._engine.info.keeps_traces:
+            for request_id in run.unheard():
+                run.cut(request_id, self._engine.trace(request_id))
 
     def _fail(self, run: JobRun, error: BaseException) -> None:
         log.error("job failed: %s", error, extra={"job": run.claim.job.id}, exc_info=error)

@@ -58,7 +58,7 @@ def main() -> int:
         loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget)
         state = "ready"
         heart.beat_now()
-        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        signal.signal(signal.SIGTERM, partial(_obey_signal, loop))
         follow_orders(sys.stdin, loop.wake, partial(_leave, loop, settings.worker.stop_timeout_s))
         log.info("worker %s speaks with %s, budget %s", assignment.worker_id, assignment.engine, format_bytes(budget))
         loop.run()
@@ -72,6 +72,12 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return EXIT_CANNOT_LOAD if isinstance(error, InputError | CapacityError) else EXIT_ENGINE_FAILED
     return 0
+
+
+def _obey_signal(loop: WorkerLoop, *_: object) -> None:
+    """The first one ends it in good order, a second one does not wait: nothing is lost either way."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_STUCK))
+    loop.stop()
 
 
 def _leave(loop: WorkerLoop, patience_s: float) -> None:

@@ -31,7 +31,9 @@ from longtake.audio import (
     read_trace,
     write_stretch,
 )
+from longtake.core.disk import disk_error
 from longtake.core.errors import CapacityError, InputError, LeaseLostError, LongtakeError, WorkerError
+from longtake.core.failpoints import reach
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
 from longtake.jobs.desk import WorkerDesk
@@ -54,6 +56,7 @@ class Spoken:
     number: int = 0
     is_last: bool = True
     trace: bytes = b""
+    remark: str = ""
 
 
 class Outcome(StrEnum):
@@ -183,7 +186,7 @@ class Recorder:
         finally:
             assembly.abort(keep=True)  # what was encoded stays for those who listen; no effect on a finished one
         final = self._folder.finished(claim.job.id, claim.token, audio_format.suffix)
-        commit_file(part, final)
+        commit_file(part, final, "audio")
         self._desk.finish(claim, final.name, finished.size_bytes)
         self.outcome = Outcome.FINISHED
 
@@ -202,6 +205,10 @@ class Recorder:
         self._commit_offered()
         if self._is_stopping and not self._is_encoding_on:
             raise _Stopped
+        try:
+            reach("audio-grown")
+        except OSError as error:
+            raise disk_error(error, None) from error
         if self.steps % _LOOK_AT_DISK_EVERY == 0:
             self._folder.require_room(0, "Encoding on")
         self.steps += 1
@@ -242,6 +249,7 @@ class Recorder:
                     number=spoken.number,
                     is_last=spoken.is_last,
                     trace_bytes=len(spoken.trace),
+                    remark=spoken.remark,
                 )
             )
         self._desk.commit(self._claim, committed)

@@ -95,6 +95,10 @@ class JobRun:
             or (speaking.chunks and now_s - speaking.begun_at >= STRETCH_AGE_S)
         ]
 
+    def unheard(self) -> list[str]:
+        """Requests that have spoken since their last stretch."""
+        return [request_id for request_id, speaking in self._speaking.items() if speaking.chunks]
+
     def cut(self, request_id: str, trace: bytes) -> None:
         """Hand a stretch to the recorder: all that was taken since the last one."""
         speaking = self._speaking[request_id]
@@ -116,6 +120,7 @@ class JobRun:
                 speaking.number,
                 is_last=True,
                 trace=ended.trace,
+                remark=ended.message,
             )
         )
 

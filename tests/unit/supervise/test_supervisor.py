@@ -54,7 +54,7 @@ class World:
             spawn=self.spawn,
             progress=lambda: self.said,
             died=lambda worker_id, how: self.deaths.append((worker_id, how)),
-            patience=Patience(start_s=60.0, stall_s=30.0, silence_s=40.0, stop_s=0.1),
+            patience=Patience(start_s=60.0, stall_s=30.0, ceiling_s=300.0, silence_s=40.0, stop_s=0.1),
             clock=self.clock,
         )
 
@@ -65,8 +65,8 @@ class World:
         self.processes.append(FakeProcess(100 + len(self.processes)))
         return self.processes[-1]
 
-    def says(self, *, is_ready: bool = True, steps: int = 0, active: int = 0) -> None:
-        self.said = {self.ids[-1]: Progress(is_ready, steps, active, self.clock.now_s)}
+    def says(self, *, is_ready: bool = True, steps: int = 0, active: int = 0, committed_s: float | None = None) -> None:
+        self.said = {self.ids[-1]: Progress(is_ready, steps, active, self.clock.now_s, committed_s)}
 
     def look(self, after_s: float = 0.0) -> None:
         self.clock.sleep(after_s)
@@ -120,7 +120,7 @@ def test_a_busy_worker_without_progress_is_killed_and_the_reason_says_so() -> No
     world.look(3)
     assert world.processes[0].code == -9
     world.look()
-    assert world.deaths[0][1] == "it made no step for 30 s with 2 jobs in hand"
+    assert world.deaths[0][1] == "it made no step for 30 s with 2 jobs in hand (stall)"
 
 
 def test_progress_however_slow_is_life() -> None:
@@ -258,3 +258,27 @@ def test_stop_asks_first_and_kills_then(obeys: bool) -> None:
     assert world.processes[0].code == (0 if obeys else -9)
     assert world.deaths == [(world.ids[0], None)]
     assert world.status.state is WorkerState.STOPPED
+
+
+def test_a_worker_that_makes_steps_but_commits_nothing_meets_the_ceiling() -> None:
+    world = World()
+    world.look()
+    begun_s = world.clock.now_s
+    for step in range(60):
+        world.says(steps=step, active=1, committed_s=begun_s)
+        world.look(5)
+    assert world.processes[0].code is None
+    world.says(steps=61, active=1, committed_s=begun_s)
+    world.look(1)
+    assert world.processes[0].code == -9
+    world.look()
+    assert world.deaths[0][1] == "it made steps, but committed nothing for 300 s (ceiling)"
+
+
+def test_the_ceiling_counts_from_the_latest_commit() -> None:
+    world = World()
+    world.look()
+    for step in range(200):
+        world.says(steps=step, active=1, committed_s=world.clock.now_s)
+        world.look(5)
+    assert world.processes[0].code is None

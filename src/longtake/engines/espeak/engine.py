@@ -70,6 +70,10 @@ class EspeakEngine:
     def info(self) -> EngineInfo:
         return self._info
 
+    @property
+    def place(self) -> str:
+        return "espeak-ng"
+
     def cost(self, request: SpeakRequest) -> Cost:
         """An upper bound, in host memory during the beat: how long a text will sound is not known before."""
         text = "".join(line.text for line in request.passage.lines)

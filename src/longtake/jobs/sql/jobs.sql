@@ -35,12 +35,12 @@ WHERE this.id = :id AND other.engine = this.engine AND other.state = 'queued'
   AND (other.priority > this.priority OR (other.priority = this.priority AND other.number < this.number));
 
 -- name: next_queued
-SELECT id FROM jobs WHERE engine = :engine AND state = 'queued' AND priority >= :priority
+SELECT id, audio_samples, spoken_on FROM jobs WHERE engine = :engine AND state = 'queued' AND priority >= :priority
   AND (:only IS NULL OR id = :only) AND crashes <= :crashes
 ORDER BY priority DESC, number LIMIT 1;
 
 -- name: claim_job
-UPDATE jobs SET state = :state, reason = NULL, error = NULL, ended_at = NULL, token = token + 1,
+UPDATE jobs SET state = :state, reason = :reason, error = NULL, spoken_on = :place, ended_at = NULL, token = token + 1,
     lease_worker = :worker, lease_boot = :boot, lease_until = :until, started_at = coalesce(started_at, :now),
     claimed_mono = :mono, claimed_samples = audio_samples, progress_mono = NULL
 WHERE id = :id;
