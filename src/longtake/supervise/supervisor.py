@@ -22,6 +22,7 @@ from longtake.supervise.status import WorkerState, WorkerStatus
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.1
+SLOW_HEART = 4  # while an engine is loaded, silence may last so many times as long
 RESTART = "/v1/admin/restart"  # where a server listens for `restart`; a message names it
 EXIT_CANNOT_LOAD = 2  # a worker's word that its settings are at fault: another start would end the same way
 
@@ -251,8 +252,12 @@ class Supervisor:
     def _fault(self, slot: _Slot, now_s: float) -> str | None:
         patience, progress = self._patience, slot.progress
         if not progress.is_ready:
-            is_late = now_s - slot.spawned_s > patience.start_s
-            return f"it had not loaded its engine after {patience.start_s:.0f} s" if is_late else None
+            if now_s - slot.spawned_s > patience.start_s:
+                return f"it had not loaded its engine after {patience.start_s:.0f} s"
+            # One that hangs here may hold the store's write lock, and everybody waits. Imports make hearts slow.
+            silence_s = SLOW_HEART * patience.silence_s
+            is_silent = now_s - progress.beat_s > silence_s
+            return f"its heart did not beat for {silence_s:.0f} s while it loaded" if is_silent else None
         if now_s - slot.moved_s > patience.stall_s:
             return f"it made no step for {patience.stall_s:.0f} s with {progress.active} jobs in hand (stall)"
         if progress.committed_s is not None and now_s - progress.committed_s > patience.ceiling_s:

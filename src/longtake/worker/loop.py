@@ -24,7 +24,7 @@ from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.mend import mend
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict
-from longtake.worker.run import JobRun
+from longtake.worker.run import STRETCH_AUDIO_S, JobRun
 
 log = logging.getLogger(__name__)
 
@@ -179,10 +179,11 @@ class WorkerLoop:
                 self._fail(holder, error)
 
     def _offer(self, run: JobRun) -> None:
-        job = run.claim.job
+        job, recorder = run.claim.job, run.recorder
         while (
             self._scheduler.waiting(job.id) < self._engine.info.max_active
-            and run.recorder.lead_s < self._settings.lead_s
+            and recorder.lead_s < self._settings.lead_s
+            and recorder.uncommitted_s < STRETCH_AUDIO_S  # as much as may be lost: the disk sets the pace
         ):
             try:
                 request = run.next_request()

@@ -97,6 +97,7 @@ class Recorder:
         self._damaged: list[int] = []
         self._spoken = dict(claim.spoken)
         self._lead: dict[tuple[int, int], float] = {}  # stretches of this claim that are not encoded yet, in seconds
+        self._uncommitted_s = 0.0
         self._is_stopping = False
         self._is_encoding_on = False  # though it is stopping
         self.has_committed = False  # under this claim
@@ -112,6 +113,7 @@ class Recorder:
         """Hand over a stretch; the bound on how many wait is the loop's: it looks at `lead_s` before it starts more."""
         with self._changed:
             self._offered.append(spoken)
+            self._uncommitted_s += seconds_of(len(spoken.pcm_T))
             self._lead[spoken.index, spoken.number] = seconds_of(len(spoken.pcm_T))
             self._changed.notify()
 
@@ -120,6 +122,12 @@ class Recorder:
         """Seconds of audio spoken under this claim and not encoded yet."""
         with self._changed:
             return sum(self._lead.values())
+
+    @property
+    def uncommitted_s(self) -> float:
+        """Seconds of audio that were offered and would be lost now."""
+        with self._changed:
+            return self._uncommitted_s
 
     def spoken(self, index: int) -> SpokenPassage | None:
         """What is committed of a passage by now."""
@@ -257,6 +265,7 @@ class Recorder:
         self.steps += 1
         with self._changed:
             for stretch in committed:
+                self._uncommitted_s -= seconds_of(stretch.samples)
                 before = self._spoken.get(stretch.index)
                 stretches = (*before.stretches, stretch) if before else (stretch,)
                 self._spoken[stretch.index] = SpokenPassage(stretch.index, stretches, stretch.is_last, stretch.marks)

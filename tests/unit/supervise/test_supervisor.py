@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from longtake.supervise import Patience, Progress, Supervisor, WorkerState
@@ -281,4 +283,25 @@ def test_the_ceiling_counts_from_the_latest_commit() -> None:
     for step in range(200):
         world.says(steps=step, active=1, committed_s=world.clock.now_s)
         world.look(5)
+    assert world.processes[0].code is None
+
+
+def test_a_worker_that_hangs_before_its_first_beat_is_not_waited_for_as_long_as_a_slow_one() -> None:
+    world = World()
+    world.supervisor._patience = replace(world.supervisor._patience, start_s=900.0)
+    world.look()
+    world.look(159)
+    assert world.processes[0].code is None
+    world.look(2)
+    world.look()
+    assert world.deaths[0][1] == "its heart did not beat for 160 s while it loaded"
+
+
+def test_a_worker_that_loads_long_and_says_so_is_left_alone() -> None:
+    world = World()
+    world.supervisor._patience = replace(world.supervisor._patience, start_s=900.0)
+    world.look()
+    for _ in range(8):
+        world.says(is_ready=False)
+        world.look(100)
     assert world.processes[0].code is None

@@ -44,7 +44,7 @@ INFO = EngineInfo(
     shape=PassageShape.SENTENCE,
     max_speakers=None,
     max_passage_characters=400,
-    max_active=4,
+    max_active=1,  # one thread: more would only be more to lose in a crash
     paces=_PACES,
 )
 
