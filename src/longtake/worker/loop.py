@@ -179,11 +179,12 @@ class WorkerLoop:
                 self._fail(holder, error)
 
     def _offer(self, run: JobRun) -> None:
-        job, recorder = run.claim.job, run.recorder
+        job = run.claim.job
         while (
             self._scheduler.waiting(job.id) < self._engine.info.max_active
-            and recorder.lead_s < self._settings.lead_s
-            and recorder.uncommitted_s < STRETCH_AUDIO_S  # as much as may be lost: the disk sets the pace
+            and run.recorder.lead_s < self._settings.lead_s
+            # No more than this is ever lost: the disk sets the pace.
+            and sum(other.recorder.uncommitted_s for other in self._runs.values()) < STRETCH_AUDIO_S
         ):
             try:
                 request = run.next_request()
