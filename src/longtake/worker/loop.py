@@ -140,6 +140,8 @@ class WorkerLoop:
             claim = self._desk.claim(min_priority=0 if batch < self._settings.max_jobs else 1, suspects=not self._runs)
             if claim is None:
                 return
+            if (before := self._runs.get(claim.job.id)) is not None:
+                self._let_go(before, None)  # taken from us, and queued again before we noticed
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
