@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from longtake.audio import SpokenPassage
 from longtake.config import load_settings
 from longtake.delivery import Again, audio_path, speak_again, timeline
 from longtake.intake import JobRequest
@@ -19,7 +20,7 @@ from tests.support.recordings import voice
 from tests.support.scripts import dialogue
 
 FRAME = 3200
-TURNS = "".join(f"Speaker {1 + n % 2}: Turn {n} says something that takes three or four seconds.\n" for n in range(14))
+TURNS = "".join(f"Speaker {1 + n % 2}: Turn {n} says something that takes three or four seconds.\n" for n in range(8))
 
 
 @pytest.fixture
@@ -88,13 +89,13 @@ def test_espeak_speaks_on_behind_the_cut_and_the_earlier_version_goes(espeak: Ho
         assert (spoken == kept[place.start_s]) == (place.start_s < done.from_s - 0.001), place.start_s
 
 
-def spoken_of(host: Host, job: Job) -> tuple[list[object], list[object]]:
+def spoken_of(host: Host, job: Job) -> tuple[list[SpokenPassage], list[str]]:
     places = list(timeline(host.store, job.id))
-    return [*places], [spoken.stretches[0].file for _, spoken in host.store.passages(job.id) if spoken]
+    return places, [spoken.stretches[0].file for _, spoken in host.store.passages(job.id) if spoken]
 
 
 def test_a_job_is_cut_while_its_worker_speaks_it(espeak: Host) -> None:
-    request = JobRequest(dialogue(120), response_format="pcm")
+    request = JobRequest(dialogue(60), response_format="pcm")
     quiet, _ = espeak.intake.submit(request)
     wait(espeak, quiet)
     job, _ = espeak.intake.submit(request)
@@ -102,8 +103,8 @@ def test_a_job_is_cut_while_its_worker_speaks_it(espeak: Host) -> None:
     assert running.state is State.RUNNING
     first = again(espeak, job, 30.0)
     assert espeak.store.job(first.earlier_id).state is State.PAUSED
-    wait(espeak, job, lambda now: now.passages_done >= 90)
-    second = again(espeak, job, 100.0)
+    wait(espeak, job, lambda now: now.passages_done >= 80)
+    second = again(espeak, job, 60.0)
     assert wait(espeak, job).state is State.DONE
     assert np.array_equal(pcm(espeak, job), pcm(espeak, quiet))
     for earlier_id in (first.earlier_id, second.earlier_id):
@@ -137,7 +138,7 @@ def test_vibevoice_speaks_on_within_its_passage_with_the_same_seed_or_another(vi
     cut = round(same.from_s * 24_000)
     assert cut % FRAME == 0
     assert middle_s - 5 < same.from_s <= middle_s
-    assert same.line.text.startswith(f"Turn {round(14 * same.from_s / middle_s / 2)} says"), same.line
+    assert same.line.text.startswith(f"Turn {round(8 * same.from_s / middle_s / 2)} says"), same.line
     wait(vibevoice, job)
     ours = pcm(vibevoice, job)
     assert ours.shape == whole.shape

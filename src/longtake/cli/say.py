@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from longtake.cli import interrupts
+from longtake.cli.again import read_again, told_again
 from longtake.cli.casting import voices_from_files
 from longtake.cli.exits import EXIT_DOES_NOT_FIT, EXIT_INTERRUPTED, exit_code_of_failed_job
 from longtake.cli.follow import follow, show_for
@@ -39,7 +40,7 @@ from longtake.cli.target import (
 )
 from longtake.config import EngineSettings, Settings, load_settings
 from longtake.core.errors import EngineError, InputError, LongtakeError
-from longtake.core.units import format_duration, format_time, parse_time, seconds_of
+from longtake.core.units import format_duration, seconds_of
 from longtake.delivery import Again, audio_path, speak_again
 from longtake.intake import JobRequest
 from longtake.jobs.records import Job
@@ -50,7 +51,6 @@ from longtake.supervise.supervisor import RESTART
 from longtake.wiring import Host, open_host
 
 MAX_SEED = 2**63 - 1  # as over HTTP
-_FIRST_WORDS = 40  # characters of a line, to know it by
 NO_WORKER_S = 30.0  # longer than a worker of another process is away between two starts
 
 
@@ -158,7 +158,7 @@ def resume(
     With --from, whatever its state, JOB is cut back to the last turn that begins at or before TIME (as its subtitles
     show it) and spoken on from there: the answer to a bad take. What it was stays until that is done.
     """
-    from_s = _again_from(job_id, again_from, seed)
+    from_s = read_again(job_id, again_from, seed)
     settings = load_settings(
         data=data,
         engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
@@ -177,37 +177,12 @@ def resume(
             again = speak_again(host.store, host.folder, job.id, from_s, seed=seed)
             job = again.job
             if not as_json:
-                click.echo(_told(again), err=True)
+                click.echo(told_again(again), err=True)
         elif job.state is not State.DONE:
             job = host.store.resume(job.id)
         elif audio_path(host.folder, job) is None:
             job = host.store.reopen(job.id)
         _speak(host, job, target, wanted, as_json=as_json, again=again)
-
-
-def _again_from(job_id: str | None, time: str | None, seed: int | None) -> float | None:
-    """
-    Raises:
-        InputError: The options do not fit together, or it is no time.
-    """
-    if time is None:
-        if seed is not None:
-            raise InputError(
-                "--seed is for what is spoken again: name the time with --from.", code="seed_alone", param="seed"
-            )
-        return None
-    if job_id is None:
-        raise InputError("Name the job that is to be spoken again; `longtake jobs` lists them.", param="job")
-    return parse_time(time, "from")
-
-
-def _told(again: Again) -> str:
-    first = " ".join(again.line.text.split())
-    first = first if len(first) <= _FIRST_WORDS else first[: _FIRST_WORDS - 1].rstrip() + "…"
-    return (
-        f"{again.job.id} is cut back to {format_time(again.from_s)} ({again.label}: “{first}”) and spoken on from "
-        f"there with seed {again.seed}. The earlier version is {again.earlier_id} until this one is done."
-    )
 
 
 @contextmanager
