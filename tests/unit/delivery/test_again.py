@@ -192,7 +192,10 @@ def test_a_damaged_stretch_is_not_made_a_good_one(shelf: Shelf) -> None:
     job = shelf.dialogue()
     found = shelf.store.passages(job.id)[0][1]
     assert found is not None
-    (shelf.folder.passages(job.id) / found.stretches[1].file).write_bytes(b"rot")
+    path = shelf.folder.passages(job.id) / found.stretches[1].file
+    data = bytearray(path.read_bytes())
+    data[10] ^= 1
+    path.write_bytes(data)
     again = speak_again(shelf.store, shelf.folder, job.id, 4.0)
     assert again.from_s == pytest.approx(20 * FRAME / 24_000), "what is before it is intact"
     assert again.job.audio_samples == 20 * FRAME

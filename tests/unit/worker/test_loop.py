@@ -21,6 +21,7 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Cut, Job, Kind
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
+from longtake.worker import loop as loops
 from longtake.worker.loop import WorkerLoop
 from tests.support.engine import SAMPLES, NumberEngine
 from tests.support.jobs import planned, spec
@@ -367,7 +368,7 @@ def test_a_job_that_is_cut_while_it_is_spoken_is_let_go_and_begun_again(
     cuts: list[str] = []
 
     def cut() -> None:
-        if not cuts and bench.store.job(job.id).passages_done >= 10:
+        if not cuts and engine.active and bench.store.job(job.id).passages_done >= 10:
             cuts.append("job_earlier")
             bench.store.cuts.cut(bench.store.cuts.take(job.id), Cut(5, 0, None, 0.0, 1), "job_earlier")
 
@@ -381,6 +382,7 @@ def test_a_job_that_is_cut_while_it_is_spoken_is_let_go_and_begun_again(
             return real(self, **options)
 
         monkeypatch.setattr(WorkerDesk, "claim", claim)
+        monkeypatch.setattr(loops, "LOOK_S", 0.0)  # at every beat, so also while a passage is being spoken
     bench.work(engine, max_jobs=2, lead_s=0.3)  # it speaks no further ahead of what is committed
     done = bench.wait(job)
     assert (done.state, done.passages_done, len(cuts)) == (State.DONE, 40, 1)
