@@ -155,4 +155,5 @@ def _to_dict(job: Job) -> dict[str, Any]:
         "out": job.out_path,
         "subtitles": list(job.out_subtitles),
         "delivered_at": job.delivered_at,
+        "earlier_of": job.earlier_of,
     }

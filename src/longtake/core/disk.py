@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from longtake.core.errors import DiskFullError, LongtakeError, WorkerError
@@ -46,6 +47,42 @@ def commit_file(tmp: Path, final: Path, what: str = "file") -> None:
         reach(f"{what}-kept")
     except OSError as error:
         raise disk_error(error, final) from error
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file that is written no more a second name; where the file system has no links, a copy. False when the
+    source is not there. The name is durable once its folder was given to `sync_folder`.
+
+    Raises:
+        DiskFullError: The folder has no room.
+        WorkerError: Any other I/O error.
+    """
+    try:
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            shutil.copyfile(source, target)
+            _fsync(target, os.O_RDWR)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable.
+
+    Raises:
+        DiskFullError: It has no room.
+        WorkerError: Any other I/O error.
+    """
+    try:
+        _fsync(folder, os.O_RDONLY)
+    except OSError as error:
+        raise disk_error(error, folder) from error
 
 
 def _fsync(path: Path, flags: int) -> None:

@@ -181,6 +181,15 @@ class EngineAbout(Protocol):
         """
         ...
 
+    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
+        """Cut a stretch back: the trace of its first samples, and how many those are, at most ``samples``. No samples
+        and no trace from an engine that can only begin a passage anew (`EngineInfo.keeps_traces` is False).
+
+        Args:
+            trace: Of the stretch alone.
+        """
+        ...
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raises InputError for a setting that it does not know or a value out of range."""
         ...

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import InvariantError, LeaseLostError
-from longtake.core.units import samples_of, seconds_of
+from longtake.core.units import seconds_of
 from longtake.jobs.changes import MAX_CRASHES, Changes
 from longtake.jobs.database import Database
 from longtake.jobs.records import Claim, Kind, Stretch
-from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_rows
+from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_rows, stretch_to_row
+from longtake.jobs.standing import Standing
 from longtake.jobs.states import State, Verb, next_state
 
 LEASE_S = 30.0
 REMARK = "remark"  # kind of an event
 _ANY_NUMBER = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """How far a passage is, as its job counts it."""
-
-    is_spoken: bool
-    stretches: int
-    samples: int
-    silence_s: float
-    estimated_s: float
-
-    @property
-    def heard_samples(self) -> int:
-        return self.samples + samples_of(self.silence_s) if self.stretches else 0
-
-    @property
-    def settled_s(self) -> float:
-        """How much of its estimate is a guess no more."""
-        return self.estimated_s if self.is_spoken else min(seconds_of(self.samples), self.estimated_s)
 
 
 class WorkerDesk:
@@ -139,6 +119,7 @@ class WorkerDesk:
             passages=tuple(passage_from_row(row) for row in rows),
             expected_s=tuple(row["estimated_s"] for row in rows),
             spoken=spoken_from_rows(rows, stretches),
+            seeds={row["position"]: row["seed"] for row in rows if row["seed"] is not None},
         )
 
     def _lapsed(self) -> list[sqlite3.Row]:
@@ -169,15 +150,7 @@ class WorkerDesk:
                         f"Stretch {stretch.number} of passage {stretch.index} of {job_id} does not follow what is "
                         f"committed ({before.stretches} stretches{', to its end' * before.is_spoken})."
                     )
-                self._db.execute(
-                    "insert_stretch",
-                    **place,
-                    number=stretch.number,
-                    file=stretch.file,
-                    sha256=stretch.sha256,
-                    samples=stretch.samples,
-                    trace_bytes=stretch.trace_bytes,
-                )
+                self._db.execute("insert_stretch", **stretch_to_row(job_id, stretch))
                 if stretch.is_last:
                     self._db.execute("end_passage", **place, marks=marks_to_json(stretch.marks))
                 if stretch.remark:
@@ -213,11 +186,11 @@ class WorkerDesk:
             self._count_progress(job_id, before, self._standing(place))
             self._changes.append_event(job_id, "recalled", {"passage": index, "stretch": number})
 
-    def _standing(self, place: Mapping[str, Any]) -> _Standing:
+    def _standing(self, place: Mapping[str, Any]) -> Standing:
         row = self._db.row("passage_progress", **place)
         if row is None:
             raise InvariantError(f"There is no passage {place}.")
-        return _Standing(
+        return Standing(
             is_spoken=bool(row["is_spoken"]),
             stretches=row["stretches"],
             samples=row["samples"],
@@ -225,7 +198,7 @@ class WorkerDesk:
             estimated_s=row["estimated_s"],
         )
 
-    def _count_progress(self, job_id: str, before: _Standing, after: _Standing) -> None:
+    def _count_progress(self, job_id: str, before: Standing, after: Standing) -> None:
         self._db.execute(
             "add_progress",
             id=job_id,

@@ -10,6 +10,7 @@ from longtake.core.errors import ConflictError, InputError, QueueFullError
 from longtake.core.records import Passage
 from longtake.core.units import format_duration
 from longtake.jobs.changes import MAX_CRASHES, Changes
+from longtake.jobs.cuts import Cuts
 from longtake.jobs.database import Database
 from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, QueueLimits, SpokenPassage, WorkerRow
 from longtake.jobs.rows import (
@@ -47,6 +48,7 @@ class JobStore:
         self._limits = limits or QueueLimits()
         self._new_id = new_id
         self._changes = Changes(db, self._clock)
+        self.cuts = Cuts(db, self._changes)
 
     # Submitting
 
@@ -221,6 +223,7 @@ class JobStore:
             after = self._changes.move(job_id, verb)
             if verb is Verb.RESUME and before.state is not after:
                 self._db.execute("reset_crashes", id=job_id)
+                self._db.execute("stand_alone", id=job_id)  # who goes on with an earlier version wants to keep it
             elif verb is Verb.PAUSE and after is State.PAUSED and before.reason is not None:
                 # Paused for a reason, it would go on when the reason is gone; now its user says no.
                 self._db.execute("set_state", id=job_id, state=after, reason=None)
@@ -237,6 +240,7 @@ class JobStore:
         with self._db.write():
             self._changes.move(job_id, Verb.REOPEN, reason="its finished file has gone")
             self._db.execute("forget_audio", id=job_id)
+            self._db.execute("stand_alone", id=job_id)
             return self._changes.job(job_id)
 
     def note_delivered(self, job_id: str) -> None:
@@ -296,6 +300,7 @@ class JobStore:
                 raise ConflictError(
                     f"The job {job_id} is {job.state}. Cancel it before it is deleted.", code=f"job_is_{job.state}"
                 )
+            self._db.execute("outlive", id=job_id)
             self._db.execute("forget_job", id=job_id)
 
     def stale_transients(self, older_than_s: float) -> list[str]:

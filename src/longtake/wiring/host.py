@@ -12,6 +12,7 @@ from pathlib import Path
 from longtake.config import Settings
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import DiskFullError, LongtakeError
+from longtake.delivery import audio_path
 from longtake.intake import Intake
 from longtake.jobs.database import Database
 from longtake.jobs.desk import LEASE_S
@@ -175,15 +176,24 @@ class Host:
                 log.warning("tidying failed: %s", error)
 
     def tidy(self) -> None:
-        """What nobody asks for: delete delivered speech, resume what a full disk paused."""
+        """What nobody asks for: delete delivered speech and superseded versions, resume what a full disk paused."""
         self.folder.keep_reserve()
         for job_id in self.store.stale_transients(TRANSIENT_KEEP_S):
             self.store.forget(job_id)
             self.folder.remove_job(job_id)
+        self.forget_earlier_versions()
         for job in self.store.jobs_in(State.PAUSED):
             if (job.reason or "").startswith(DISK_FULL_REASON) and self._has_room():
                 log.info("there is room again: job %s goes on", job.id)
                 self.store.resume(job.id)
+
+    def forget_earlier_versions(self) -> None:
+        """Delete what jobs were before they were spoken again, once they are done: rows first, then files."""
+        for earlier_id, job_id in self.store.cuts.superseded():
+            has_audio = audio_path(self.folder, self.store.job(job_id)) is not None
+            if has_audio and self.store.cuts.forget_earlier(earlier_id):
+                log.info("job %s is done; its earlier version %s is deleted", job_id, earlier_id)
+                self.folder.remove_job(earlier_id)
 
     def _has_room(self) -> bool:
         try:

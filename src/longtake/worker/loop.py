@@ -147,6 +147,8 @@ class WorkerLoop:
             )
             if claim is None:
                 return
+            if (before := self._runs.get(claim.job.id)) is not None:
+                self._let_go(before, None)  # taken from us, and queued again before we noticed
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:

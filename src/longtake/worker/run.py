@@ -68,7 +68,7 @@ class JobRun:
             voices={line.speaker: spec.voices[line.speaker] for line in passage.lines},
             speed=spec.speed,
             expected_s=max(0.0, self.claim.expected_s[index] - passage.silence_before_s),
-            seed=passage_seed(spec.seed, index),
+            seed=passage_seed(self.claim.seeds.get(index, spec.seed), index),
             settings=spec.settings,
             trace=self.recorder.trace(index),
             past=tuple((self.claim.passages[i], self.recorder.trace(i)) for i in self._past_of(index)),

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from longtake.core.errors import ConflictError, InvariantError, LeaseLostError
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
-from longtake.jobs.records import Claim
+from longtake.jobs.records import Claim, Cut
 from longtake.jobs.states import OWNED, State
 from longtake.jobs.store import JobStore
 from tests.support.clock import HandClock
@@ -35,6 +35,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.desks = {name: WorkerDesk(self.db, name, "espeak", 1, clock=self.clock) for name in WORKERS}
         self.claims: list[tuple[str, Claim]] = []
         self.jobs: list[str] = []
+        self.earlier: list[str] = []
         self.commits: dict[tuple[str, int], int] = {}
 
     def teardown(self) -> None:
@@ -116,6 +117,30 @@ class StoreMachine(RuleBasedStateMachine):
         self.clock.boot_id += "+"
         self.clock.now_s = 1.0
 
+    @rule(data=st.data(), index=st.integers(0, PASSAGES - 1), is_hasty=st.booleans())
+    @precondition(lambda self: self.jobs)
+    def again(self, data: st.DataObject, index: int, is_hasty: bool) -> None:
+        job_id = data.draw(st.sampled_from(self.jobs))
+        earlier_id = f"job_earlier{len(self.earlier)}"
+        try:
+            taken = self.store.cuts.take(job_id)
+            if is_hasty:
+                self.claim("w1")  # of something else, if of anything
+            before = self.store.job(job_id)
+            job = self.store.cuts.cut(taken, Cut(index, 0, None, 0.0, 1), earlier_id)
+        except ConflictError:
+            assert self.store.job(job_id).state in (State.CANCELLING, State.CANCELLED)
+            return
+        self.earlier.append(earlier_id)
+        assert job.state is State.QUEUED
+        assert self.store.job(earlier_id).passages_done == before.passages_done
+        for place in range(PASSAGES):
+            token = self.commits.get((job_id, place))
+            if token is not None:
+                self.commits[earlier_id, place] = token
+            if place >= index:
+                self.commits.pop((job_id, place), None)
+
     def is_owner(self, name: str, claim: Claim) -> bool:
         row = self.db.row("owner", id=claim.job.id)
         return row is not None and row["lease_worker"] == name and row["token"] == claim.token
@@ -125,12 +150,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_broken(self) -> None:
-        for job_id in self.jobs:
+        for job_id in [*self.jobs, *self.earlier]:
             job = self.store.job(job_id)
             row = self.db.row("owner", id=job_id)
             assert row is not None
             assert (row["lease_worker"] is not None) == (job.state in OWNED), "exactly one owner"
             assert job.passages_done == self.done_passages(job_id)
+            assert job.passages_done == sum((job_id, place) in self.commits for place in range(PASSAGES))
+            assert 0 <= job.remaining_s <= 2.0 * (PASSAGES - job.passages_done)
             assert job.state is not State.DONE or job.passages_done == PASSAGES, "done with a hole"
             assert [e.number for e in self.store.events(job_id)] == list(range(1, len(self.store.events(job_id)) + 1))
             states = [e.data["to"] for e in self.store.events(job_id) if e.kind == "state"]

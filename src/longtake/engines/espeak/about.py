@@ -80,6 +80,9 @@ class EspeakAbout:
     ) -> int:
         return INFO.max_passage_characters
 
+    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
+        return b"", 0
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         read_settings(settings)
 

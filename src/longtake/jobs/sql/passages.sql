@@ -3,7 +3,7 @@ INSERT INTO passages (job_id, position, lines, silence_before_s, language, units
 VALUES (:job_id, :position, :lines, :silence_before_s, :language, :units, :estimated_s);
 
 -- name: passages
-SELECT position, lines, silence_before_s, estimated_s, is_spoken, marks FROM passages WHERE job_id = :job_id ORDER BY position;
+SELECT position, lines, silence_before_s, estimated_s, is_spoken, marks, seed FROM passages WHERE job_id = :job_id ORDER BY position;
 
 -- name: stretches
 SELECT position, number, file, sha256, samples, trace_bytes
