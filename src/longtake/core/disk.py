@@ -35,9 +35,18 @@ def commit_file(tmp: Path, final: Path) -> None:
     try:
         _fsync(tmp, os.O_RDWR)
         os.replace(tmp, final)
-        _fsync(final.parent, os.O_RDONLY)
+        sync_folder(final.parent)
     except OSError as error:
         raise disk_error(error, final) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable.
+
+    Raises:
+        OSError: As the system says it.
+    """
+    _fsync(folder, os.O_RDONLY)
 
 
 def _fsync(path: Path, flags: int) -> None:
