@@ -190,6 +190,7 @@ def _opened(settings: Settings) -> Iterator[Host]:
     """A host to speak with. An interrupt is told before the host is closed, because that may take seconds."""
     with open_host(settings, workers=False) as host:
         try:
+            host.check_store()  # a job is not put into a store that this process would then refuse to host
             yield host
         except KeyboardInterrupt:
             interrupts.tell()

@@ -63,6 +63,17 @@ class LimitSettings(Node):
     max_queued_hours: float = Field(200.0, gt=0, description="Audio accepted and not yet spoken, in hours.")
 
 
+class KeepSettings(Node):
+    days: float | None = Field(
+        None, gt=0, description="Jobs are deleted with their audio so many days after they ended; never when unset."
+    )
+    gb: float | None = Field(
+        None,
+        gt=0,
+        description="When the files of all jobs take more GB (10⁹ bytes), the jobs that ended first are deleted.",
+    )
+
+
 class EngineSettings(Node):
     model: str | None = Field(None, description="Folder or hub id of the weights, for engines that have weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
@@ -106,9 +117,10 @@ class Settings(BaseSettings):
         description="Data folder: job store, audio, logs. Must be on a local disk.",
     )
     engines: Words = Field(("espeak",), min_length=1, description="Engines to serve; the first is the default.")
-    disk_floor_mib: int = Field(64, ge=16, description="Space that must stay free in the data folder, in MiB.")
+    disk_floor_mib: int = Field(64, ge=1, description="Space that must stay free in the data folder, in MiB.")
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
+    keep: KeepSettings = KeepSettings()
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
 

@@ -109,6 +109,7 @@ def _cut(store: JobStore, folder: DataFolder, engine: EngineAbout, taken: Taken,
         number, kept, tail = _keep(folder, job, engine, passage, border)
         cut = Cut(border.index, number, tail, border.passage_s + seconds_of(kept), seed)
         job = store.cuts.cut(taken, cut, earlier_id)
+        folder.unmark_forgotten(earlier_id)
     except BaseException:
         with suppress(LongtakeError):
             _clean(store, folder, job, earlier_id, tail)
@@ -123,6 +124,7 @@ def _link(folder: DataFolder, job: Job, earlier_id: str, stretches: list[str]) -
         folder.passages(earlier_id).mkdir(parents=True)
     except OSError as error:
         raise disk_error(error, folder.job(earlier_id)) from error
+    folder.mark_forgotten(earlier_id)  # until its rows are there: after a crash the next host removes it
     for name in stretches:
         # A missing one is missing there, too, and is spoken again if the earlier version is gone on with.
         link_file(folder.passages(job.id) / name, folder.passages(earlier_id) / name)

@@ -303,6 +303,13 @@ class JobStore:
             self._db.execute("outlive", id=job_id)
             self._db.execute("forget_job", id=job_id)
 
+    def deletable_jobs(self) -> list[tuple[str, float]]:
+        """(id, when it ended) of the ended jobs that nobody waits for, the first ended first.
+
+        Not among them: one whose copy is not delivered yet, and an earlier version while the new one is being made.
+        """
+        return [(row["id"], row["ended_at"]) for row in self._db.rows("deletable_jobs")]
+
     def stale_transients(self, older_than_s: float) -> list[str]:
         """Ended speech and probe jobs that nobody needs any more."""
         before = self._clock.wall_s() - older_than_s

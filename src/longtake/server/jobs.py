@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from longtake.core.errors import InputError, NotFoundError
 from longtake.delivery import speak_again
 from longtake.jobs.records import Job, Kind
+from longtake.jobs.removal import remove_job
 from longtake.jobs.store import JobStore
 from longtake.server.backend import Context
 from longtake.server.check import to_request
@@ -138,6 +139,4 @@ def _list(store: JobStore, limit: int, after: str | None) -> JobList:
 
 def _delete(context: Context, job_id: str) -> None:
     find_job(context.backend.store, job_id)
-    context.backend.store.forget(job_id)
-    # Rows first: files without rows are harmless, rows without files are not.
-    context.backend.folder.remove_job(job_id)
+    remove_job(context.backend.store, context.backend.folder, job_id)

@@ -108,7 +108,7 @@ def test_a_list_in_the_environment_is_written_with_commas_or_as_json(
         ("LONGTAKE_ENGINES", "[1]", "engines.0"),
         ("LONGTAKE_ENGINES", "[1", "engines"),
         ("LONGTAKE_ENGINES", "", "engines"),
-        ("longtake_disk_floor_mib", "1", "disk_floor_mib"),
+        ("longtake_disk_floor_mib", "0", "disk_floor_mib"),
     ],
 )
 def test_a_bad_value_of_the_environment_is_told_with_its_variable(

@@ -28,6 +28,7 @@ from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Job, Kind, PlannedPassage, Stretch
+from longtake.jobs.removal import finish_removals
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from tests.support.jobs import planned, spec
@@ -351,6 +352,8 @@ def test_killed_between_two_steps_the_job_has_all_it_had(
     assert files.items() <= shelf.files(job.id).items()
     numbers = [event.number for event in shelf.store.events(job.id)]
     assert numbers == list(range(1, len(numbers) + 1))
+    unknown = finish_removals(shelf.store, shelf.folder)
+    assert (unknown, [path.name for path in (shelf.folder.root / "jobs").iterdir()]) == ([], [job.id]), "swept"
     assert speak_again(shelf.store, shelf.folder, job.id, 4.0).job.state is State.QUEUED, "and it can be tried again"
 
 

@@ -96,5 +96,13 @@ DELETE FROM jobs WHERE id = :id;
 -- name: forgotten_transients
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at < :before;
 
+-- name: deletable_jobs
+SELECT id, ended_at FROM jobs AS this
+WHERE kind = 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at IS NOT NULL
+  AND NOT (state = 'done' AND out_path IS NOT NULL AND delivered_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM jobs AS newer WHERE newer.id = this.earlier_of
+                  AND newer.state NOT IN ('done', 'failed', 'cancelled'))
+ORDER BY ended_at, number;
+
 -- name: unfinished_transients
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('queued', 'paused');
