@@ -55,16 +55,19 @@ class WorkerDesk:
         pid: int,
         *,
         only_job: str | None = None,
+        lease_s: float = LEASE_S,
         clock: Clock | None = None,
     ) -> None:
         """
         Args:
             only_job: Claim nothing but this job: the command line speaks its own and leaves the queue alone.
+            lease_s: How long a claim holds without a heartbeat.
         """
         self.worker_id = worker_id
         self._engine = engine
         self._pid = pid
         self._only_job = only_job
+        self._lease_s = lease_s
         self._db = db
         self._clock = clock or SystemClock()
         self._changes = Changes(db, self._clock)
@@ -84,7 +87,7 @@ class WorkerDesk:
                 active=active,
                 beat_mono=mono,
             )
-            self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
+            self._db.execute("renew_leases", worker=self.worker_id, until=mono + self._lease_s)
 
     def claim(self, *, min_priority: int = 0, suspects: bool = True) -> Claim | None:
         """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none.
@@ -115,7 +118,7 @@ class WorkerDesk:
                 state=after,
                 worker=self.worker_id,
                 boot=self._clock.boot_id,
-                until=mono + LEASE_S,
+                until=mono + self._lease_s,
                 now=self._clock.wall_s(),
                 mono=mono,
             )
