@@ -177,6 +177,9 @@ class WorkerDesk:
                 if stretch.is_last:
                     self._db.execute("end_passage", **place, marks=marks_to_json(stretch.marks))
                 self._count_progress(job_id, before, self._standing(place))
+            if any(stretch.is_last or stretch.trace_bytes for stretch in stretches):
+                # It got on, so it is no suspect. Half a passage without a trace is spoken again by whoever comes next.
+                self._db.execute("reset_crashes", id=job_id)
             job = self._changes.job(job_id)
             self._changes.append_event(
                 job_id,

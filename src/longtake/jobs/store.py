@@ -237,7 +237,6 @@ class JobStore:
         """
         with self._db.write():
             self._changes.move(job_id, Verb.REOPEN, reason="its finished file has gone")
-            self._db.execute("forget_audio", id=job_id)
             return self._changes.job(job_id)
 
     def note_delivered(self, job_id: str) -> None:
