@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import IO
 from longtake.core.errors import ConflictError, DiskFullError, InputError
 from longtake.core.units import format_bytes
 
+_TOKEN = re.compile(r"^(?:part|audio|[\d.]+)-(\d+)\.")
 DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
 
@@ -88,6 +90,11 @@ class DataFolder:
     def finished(self, job_id: str, token: int, suffix: str) -> Path:
         """Where the part of a claim goes when it is finished; the row names it afterwards."""
         return self.job(job_id) / f"audio-{token}{suffix}"
+
+    def files_by_token(self, job_id: str) -> list[tuple[Path, int]]:
+        """What the workers wrote for a job, half-written files too, each with the token that it bears."""
+        found = [*self.job(job_id).iterdir(), *self.passages(job_id).iterdir()]
+        return [(path, int(token[1])) for path in found if (token := _TOKEN.search(path.name))]
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job's files; missing ones are fine."""
