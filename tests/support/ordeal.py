@@ -25,6 +25,7 @@ OWN_POINTS = ("submit", "copy", "delivered")
 QUICK_JUDGEMENT = {
     "LONGTAKE_WORKER__STALL_S": "4",
     "LONGTAKE_WORKER__HEARTBEAT_S": "0.5",
+    "LONGTAKE_WORKER__LEASE_S": "3",
     "LONGTAKE_DISK_FLOOR_MIB": "16",
 }
 

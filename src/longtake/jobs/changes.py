@@ -12,6 +12,8 @@ from longtake.jobs.rows import job_from_row, to_json
 from longtake.jobs.states import ENDED, OWNED, State, Verb, next_state
 
 MAX_CRASHES = 3  # attempts on a job that may die before it is set aside; every commit counts anew
+# Its user wanted it so, and that is reason enough: another one, such as a full disk, would have the host resume it.
+_WISHED = {(State.PAUSING, State.PAUSED), (State.CANCELLING, State.CANCELLED)}
 
 
 class Changes:
@@ -54,7 +56,8 @@ class Changes:
         audio_file: str | None = None,
         audio_bytes: int | None = None,
     ) -> State:
-        """Take the edge ``verb``, write its event; a state that no worker owns loses its lease.
+        """Take the edge ``verb``, write its event; a state that no worker owns loses its lease, and a job that goes
+        on after its end forgets how it had ended.
 
         Raises:
             NotFoundError: No such job.
@@ -67,6 +70,8 @@ class Changes:
         after = next_state(before, verb)
         if after is before:
             return after
+        if (before, after) in _WISHED:
+            reason = None
         self.db.execute("set_state", id=job_id, state=after, reason=reason)
         if after not in OWNED:
             self.db.execute("drop_lease", id=job_id)
@@ -79,5 +84,7 @@ class Changes:
                 audio_file=audio_file if after is State.DONE else None,
                 audio_bytes=audio_bytes if after is State.DONE else None,
             )
+        elif before in ENDED:
+            self.db.execute("unend_job", id=job_id)
         self.append_event(job_id, "state", {"from": before, "to": after, "reason": reason, "error": error})
         return after

@@ -131,7 +131,7 @@ class Cuts:
         spec = replace(job.spec, title=job.spec.title.removesuffix(_EARLIER) + _EARLIER)
         self._db.execute("copy_job", id=earlier_id, job_id=job.id, state=state, reason=reason, spec=spec_to_json(spec))
         if state is not State.DONE:
-            self._db.execute("forget_audio", id=earlier_id)
+            self._db.execute("unend_job", id=earlier_id)
         self._db.execute("copy_passages", id=earlier_id, job_id=job.id)
         self._db.execute("copy_stretches", id=earlier_id, job_id=job.id)
         self._changes.append_event(earlier_id, "state", {"from": None, "to": state, "reason": reason, "error": None})

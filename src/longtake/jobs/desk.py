@@ -36,16 +36,19 @@ class WorkerDesk:
         pid: int,
         *,
         only_job: str | None = None,
+        lease_s: float = LEASE_S,
         clock: Clock | None = None,
     ) -> None:
         """
         Args:
             only_job: Claim nothing but this job: the command line speaks its own and leaves the queue alone.
+            lease_s: How long a claim holds without a heartbeat.
         """
         self.worker_id = worker_id
         self._engine = engine
         self._pid = pid
         self._only_job = only_job
+        self._lease_s = lease_s
         self._db = db
         self._clock = clock or SystemClock()
         self._changes = Changes(db, self._clock)
@@ -65,7 +68,7 @@ class WorkerDesk:
                 active=active,
                 beat_mono=mono,
             )
-            self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
+            self._db.execute("renew_leases", worker=self.worker_id, until=mono + self._lease_s)
 
     def claim(self, *, min_priority: int = 0, suspects: bool = True, place: str = "") -> Claim | None:
         """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none.
@@ -100,7 +103,7 @@ class WorkerDesk:
                 state=after,
                 worker=self.worker_id,
                 boot=self._clock.boot_id,
-                until=mono + LEASE_S,
+                until=mono + self._lease_s,
                 now=self._clock.wall_s(),
                 mono=mono,
                 reason=reason,
@@ -156,6 +159,9 @@ class WorkerDesk:
                 if stretch.remark:
                     self._changes.append_event(job_id, REMARK, {"passage": stretch.index, "message": stretch.remark})
                 self._count_progress(job_id, before, self._standing(place))
+            if any(stretch.is_last or stretch.trace_bytes for stretch in stretches):
+                # It got on, so it is no suspect. Half a passage without a trace is spoken again by whoever comes next.
+                self._db.execute("reset_crashes", id=job_id)
             job = self._changes.job(job_id)
             self._changes.append_event(
                 job_id,

@@ -20,6 +20,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from longtake.core.errors import ConflictError, DiskFullError, InputError, Longt
 from longtake.core.units import format_bytes
 from longtake.jobs.mounts import network_mount
 
+_TOKEN = re.compile(r"^(?:part|audio|[\d.]+)-(\d+)\.")
 DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
 _FORGOTTEN = "forgotten"
@@ -120,6 +122,11 @@ class DataFolder:
 
     def is_marked_forgotten(self, job_id: str) -> bool:
         return (self.job(job_id) / _FORGOTTEN).exists()
+
+    def files_by_token(self, job_id: str) -> list[tuple[Path, int]]:
+        """What the workers wrote for a job, half-written files too, each with the token that it bears."""
+        found = [*self.job(job_id).iterdir(), *self.passages(job_id).iterdir()]
+        return [(path, int(token[1])) for path in found if (token := _TOKEN.search(path.name))]
 
     def remove_job(self, job_id: str) -> None:
         """Delete a job's files, the mark last; missing ones are fine. Its rows go first: `removal.remove_job`."""

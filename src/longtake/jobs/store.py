@@ -239,7 +239,6 @@ class JobStore:
         """
         with self._db.write():
             self._changes.move(job_id, Verb.REOPEN, reason="its finished file has gone")
-            self._db.execute("forget_audio", id=job_id)
             self._db.execute("stand_alone", id=job_id)
             return self._changes.job(job_id)
 

@@ -17,7 +17,6 @@ from longtake.delivery import audio_path
 from longtake.intake import Intake
 from longtake.jobs.damage import require_new
 from longtake.jobs.database import Database
-from longtake.jobs.desk import LEASE_S
 from longtake.jobs.folder import DataFolder, recordings_below
 from longtake.jobs.records import Job, QueueLimits
 from longtake.jobs.removal import remove_job
@@ -34,7 +33,6 @@ from longtake.worker.orders import Assignment
 log = logging.getLogger(__name__)
 
 TIDY_S = 5.0
-SILENT_BEATS = 6  # so many beats missed, one after the other, and a worker is taken for frozen
 TRANSIENT_KEEP_S = 60.0
 
 
@@ -121,7 +119,7 @@ class Host:
                 start_s=worker.start_timeout_s,
                 stall_s=worker.stall_s,
                 ceiling_s=worker.ceiling_s,
-                silence_s=SILENT_BEATS * worker.heartbeat_s,
+                silence_s=worker.lease_s,  # others may take its jobs by then: it does no more good
                 stop_s=worker.stop_timeout_s,
             ),
             clock=self.clock,
@@ -151,9 +149,9 @@ class Host:
 
     def has_living_worker(self, engine: str) -> bool:
         """Whether some process speaks for this engine on this folder."""
-        now_s = self.clock.monotonic_s()
+        heard_since_s = self.clock.monotonic_s() - self.settings.worker.lease_s
         return any(
-            row.engine == engine and row.boot_id == self.clock.boot_id and now_s - row.beat_monotonic_s < LEASE_S
+            row.engine == engine and row.boot_id == self.clock.boot_id and row.beat_monotonic_s > heard_since_s
             for row in self.store.workers()
         )
 

@@ -126,8 +126,7 @@ class WorkerLoop:
             claim = run.claim
             token, state = owned.get(claim.job.id, (None, None))
             if token != claim.token:
-                log.warning("lease lost", extra={"job": claim.job.id})
-                self._let_go(run, None)
+                self._lose(run)
             elif state in (State.PAUSING, State.CANCELLING):
                 if state is State.PAUSING:
                     self._checkpoint(run)
@@ -157,6 +156,7 @@ class WorkerLoop:
         try:
             claim = mend(claim, self._desk, self._folder, keeps_traces=info.keeps_traces)
         except LeaseLostError:
+            _tell_lost(claim)
             return
         except (TransientError, DiskFullError) as error:
             log.warning("the job cannot be begun now: %s", error, extra={"job": claim.job.id})
@@ -238,7 +238,7 @@ class WorkerLoop:
             log.info("job done", extra={"job": claim.job.id})
             self._let_go(run, None)
         elif run.recorder.outcome is Outcome.LOST or error is None:
-            self._let_go(run, None)
+            self._lose(run)
         elif isinstance(error, DiskFullError):
             reason = f"{DISK_FULL_REASON}: {error.message}"
             self._let_go(run, partial(self._desk.suspend, claim, reason))
@@ -261,6 +261,12 @@ class WorkerLoop:
         claim = run.claim
         self._let_go(run, partial(self._desk.fail, claim, error_to_dict(error)))
 
+    def _lose(self, run: JobRun) -> None:
+        """Another worker may have it by now: not a word more is written of it."""
+        _tell_lost(run.claim)
+        run.recorder.lose()
+        self._let_go(run, None)
+
     def _let_go(self, run: JobRun, verdict: Callable[[], object] | None) -> None:
         """Stop all work on the job, let the recorder commit what it was given, then write the verdict."""
         claim = run.claim
@@ -281,7 +287,11 @@ class WorkerLoop:
             try:
                 verdict()
             except LeaseLostError:
-                log.warning("lease lost before the verdict", extra={"job": claim.job.id})
+                _tell_lost(claim)
             except (TransientError, DiskFullError) as error:
                 log.warning("verdict not written yet: %s", error, extra={"job": claim.job.id})
                 self._verdicts.append((claim, verdict))
+
+
+def _tell_lost(claim: Claim) -> None:
+    log.warning("lease lost: %s is another's, not ours under token %d", claim.job.id, claim.token)

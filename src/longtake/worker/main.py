@@ -41,7 +41,13 @@ def main() -> int:
     db = Database(folder.database, when_full=folder.release_reserve)
     clock = SystemClock()
     desk = WorkerDesk(
-        db, assignment.worker_id, assignment.engine, os.getpid(), only_job=assignment.only_job, clock=clock
+        db,
+        assignment.worker_id,
+        assignment.engine,
+        os.getpid(),
+        only_job=assignment.only_job,
+        lease_s=settings.worker.lease_s,
+        clock=clock,
     )
     loop: WorkerLoop | None = None
     state = "loading"

@@ -15,6 +15,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,6 +101,7 @@ class Recorder:
         self._uncommitted_s = 0.0
         self._is_stopping = False
         self._is_encoding_on = False  # though it is stopping
+        self._is_lost = False
         self.has_committed = False  # under this claim
         self.steps = 0  # grows with every commit and every block encoded: encoding is progress, too
         self.outcome: Outcome | None = None
@@ -164,12 +166,19 @@ class Recorder:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def lose(self) -> None:
+        """The job is another's: what no row names is cleared away when this is stopped."""
+        with self._changed:
+            self._is_lost = True
+
     def _run(self) -> None:
         try:
             self._record()
         except _Stopped:
-            pass
+            if self._is_lost:
+                self._clear_away()
         except LeaseLostError as error:
+            self._clear_away()
             self.error, self.outcome = error, Outcome.LOST
         except BaseException as error:  # a border: the loop decides what becomes of the job
             if not isinstance(error, LongtakeError):
@@ -290,11 +299,26 @@ class Recorder:
         self._news()
 
     def _sweep(self) -> None:
-        """Remove what earlier claims left: growing and finished files without a row, stretches that no row names."""
+        """Remove what earlier claims left: growing and finished files without a row, stretches that no row names.
+
+        What bears a later token belongs to a successor: this worker was frozen until now, and does not know it yet.
+        """
+        self._remove_unnamed(range(self._claim.token + 1))
+
+    def _clear_away(self) -> None:
+        """A successor has swept already; what was written here since, no row names and nobody else removes.
+
+        Without one all stays: the part for those who listen, the rest for the sweep of the next claim.
+        """
+        own = self._claim.token
+        with suppress(OSError):  # as of a job that was deleted meanwhile
+            if any(token > own for _, token in self._folder.files_by_token(self._claim.job.id)):
+                self._remove_unnamed(range(own, own + 1))
+
+    def _remove_unnamed(self, tokens: range) -> None:
         named = {stretch.file for passage in self._spoken.values() for stretch in passage.stretches}
-        job = self._folder.job(self._claim.job.id)
-        for path in [*job.glob("part-*"), *job.glob("audio-*"), *self._folder.passages(job.name).iterdir()]:
-            if path.name not in named:
+        for path, token in self._folder.files_by_token(self._claim.job.id):
+            if token in tokens and path.name not in named:
                 path.unlink(missing_ok=True)
 
 

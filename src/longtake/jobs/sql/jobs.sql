@@ -40,7 +40,7 @@ SELECT id, audio_samples, spoken_on FROM jobs WHERE engine = :engine AND state =
 ORDER BY priority DESC, number LIMIT 1;
 
 -- name: claim_job
-UPDATE jobs SET state = :state, reason = :reason, error = NULL, spoken_on = :place, ended_at = NULL, token = token + 1,
+UPDATE jobs SET state = :state, reason = :reason, spoken_on = :place, token = token + 1,
     lease_worker = :worker, lease_boot = :boot, lease_until = :until, started_at = coalesce(started_at, :now),
     claimed_mono = :mono, claimed_samples = audio_samples, progress_mono = NULL
 WHERE id = :id;
@@ -72,8 +72,8 @@ UPDATE jobs SET lease_worker = NULL, lease_boot = NULL, lease_until = NULL WHERE
 -- name: end_job
 UPDATE jobs SET error = :error, ended_at = :now, audio_file = :audio_file, audio_bytes = :audio_bytes WHERE id = :id;
 
--- name: forget_audio
-UPDATE jobs SET audio_file = NULL, audio_bytes = NULL, ended_at = NULL, delivered_at = NULL WHERE id = :id;
+-- name: unend_job
+UPDATE jobs SET error = NULL, ended_at = NULL, audio_file = NULL, audio_bytes = NULL, delivered_at = NULL WHERE id = :id;
 
 -- name: set_delivered
 UPDATE jobs SET delivered_at = :now WHERE id = :id;
@@ -87,7 +87,7 @@ UPDATE jobs SET crashes = crashes + 1 WHERE id = :id RETURNING crashes;
 -- name: add_progress
 UPDATE jobs SET passages_done = passages_done + :passages, audio_samples = audio_samples + :samples,
     remaining_s = CASE WHEN passages_done + :passages = passages_total THEN 0 ELSE max(0, remaining_s - :estimated_s) END,
-    progress_mono = :mono, crashes = 0
+    progress_mono = :mono
 WHERE id = :id;
 
 -- name: forget_job
