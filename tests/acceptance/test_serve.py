@@ -106,6 +106,26 @@ def test_an_orderly_stop_and_a_restart(tmp_path: Path, uninterrupted: str) -> No
         assert digest(served, job_id) == uninterrupted
 
 
+def test_a_second_signal_does_not_wait_and_loses_nothing(tmp_path: Path, uninterrupted: str) -> None:
+    with Served(tmp_path / "data") as served:
+        job_id = submit(served)
+        while served.spoken(job_id) < 40:
+            time.sleep(0.01)
+        with served.http.stream("GET", f"/v1/audio/jobs/{job_id}/events") as listener:  # holds up an orderly stop
+            next(listener.iter_lines())
+            served.process.terminate()
+            time.sleep(0.3)
+            assert served.process.poll() is None, "it waits for its listeners"
+            begun_s = time.monotonic()
+            served.process.terminate()
+            assert served.process.wait(5) == 130
+            assert time.monotonic() - begun_s < 0.5
+        served._closed()
+        served.start()
+        assert served.wait(job_id)["state"] == "done"
+        assert digest(served, job_id) == uninterrupted
+
+
 def test_events_tell_the_whole_story_and_replay(quiet: Served) -> None:
     job_id = submit(quiet, script=dialogue(4))
     with quiet.http.stream("GET", f"/v1/audio/jobs/{job_id}/events") as stream:

@@ -53,5 +53,5 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
-            os._exit(128 + sig)
+            os._exit(130)  # as the command line does for both signals
         super().handle_exit(sig, frame)
