@@ -188,6 +188,24 @@ def test_a_finished_file_that_was_removed_is_made_again(tmp_path: Path, env: dic
     assert (tmp_path / "b.mp3").read_bytes() == (tmp_path / "a.mp3").read_bytes()
 
 
+def test_a_bad_take_is_spoken_again_from_a_time(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "show.txt").write_text(dialogue(8))
+    said = run("say", "show.txt", "-o", "a.wav", "--loudness", "off", "--json", env=env, cwd=tmp_path)
+    job_id = json.loads(said.stdout)["id"]
+    first = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").unlink()
+    told = run("resume", job_id, "--from", "0:30", env=env, cwd=tmp_path).stderr
+    found = re.search(r"cut back to 0:(\d\d\.\d+) \(Speaker \d: “.*”\).* seed \d+.*version is (job_\w+)", told)
+    assert found, told
+    assert 20 < float(found[1]) <= 30
+    assert (tmp_path / "a.wav").read_bytes() == first, "espeak says the same again, and all before is the same"
+    (job,) = json.loads(run("jobs", "--json", env=env, cwd=tmp_path).stdout)
+    assert (job["id"], job["state"]) == (job_id, "done")
+    assert [path.name for path in (tmp_path / "data" / "jobs").iterdir()] == [job_id]
+    shown = json.loads(run("jobs", "show", job_id, "--json", env=env, cwd=tmp_path).stdout)
+    assert [event["kind"] for event in shown["events"]].count("again") == 1
+
+
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no such device")
 def test_audio_may_go_to_standard_output_and_nothing_else_does(tmp_path: Path, env: dict[str, str]) -> None:
     asked = [LONGTAKE, "say", "-", "--loudness", "off", "-o"]

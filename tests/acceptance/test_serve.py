@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import statistics
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import httpx
 import pytest
 
 from tests.support.scripts import dialogue
-from tests.support.served import Served
+from tests.support.served import LONGTAKE, Served
 
 LONG = {"model": "espeak", "script": dialogue(120), "response_format": "flac", "loudness": "podcast"}
 
@@ -100,6 +101,26 @@ def test_an_orderly_stop_and_a_restart(tmp_path: Path, uninterrupted: str) -> No
         while served.spoken(job_id) < 40:
             time.sleep(0.01)
         assert served.stop() < 5.0
+        served.start()
+        assert served.wait(job_id)["state"] == "done"
+        assert digest(served, job_id) == uninterrupted
+
+
+def test_a_second_signal_does_not_wait_and_loses_nothing(tmp_path: Path, uninterrupted: str) -> None:
+    with Served(tmp_path / "data") as served:
+        job_id = submit(served)
+        while served.spoken(job_id) < 40:
+            time.sleep(0.01)
+        with served.http.stream("GET", f"/v1/audio/jobs/{job_id}/events") as listener:  # holds up an orderly stop
+            next(listener.iter_lines())
+            served.process.terminate()
+            time.sleep(0.3)
+            assert served.process.poll() is None, "it waits for its listeners"
+            begun_s = time.monotonic()
+            served.process.terminate()
+            assert served.process.wait(5) == 130
+            assert time.monotonic() - begun_s < 0.5
+        served._closed()
         served.start()
         assert served.wait(job_id)["state"] == "done"
         assert digest(served, job_id) == uninterrupted
@@ -249,3 +270,31 @@ def test_idempotency_over_http(quiet: Served) -> None:
     assert (first.status_code, again.status_code, other.status_code) == (202, 200, 409)
     assert first.json()["id"] == again.json()["id"]
     assert json.loads(other.text)["error"]["code"] == "idempotency_key_reused"
+
+
+def test_a_bad_take_is_spoken_again_over_http_and_by_the_command_line_beside_it(tmp_path: Path) -> None:
+    with Served(tmp_path / "data") as served:
+        job_id = submit(served, script=dialogue(40), response_format="pcm", loudness="off")
+        assert served.wait(job_id)["state"] == "done"
+        whole = served.http.get(f"/v1/audio/jobs/{job_id}/audio").content
+        shown = served.http.get(f"/v1/audio/jobs/{job_id}/subtitles.srt").text
+
+        answer = served.http.post(f"/v1/audio/jobs/{job_id}/resume", json={"from_seconds": 100, "seed": 1}).json()
+        again = answer["again"]
+        assert 90 < again["from_seconds"] <= 100
+        assert " ".join(again["text"].split()[:3]) in " ".join(shown.split())
+        assert answer["state"] == "queued"
+        assert served.wait(job_id)["state"] == "done"
+        assert served.http.get(f"/v1/audio/jobs/{job_id}/audio").content == whole
+
+        resume = [LONGTAKE, "resume", job_id, "--from", "1:40", "-o", str(tmp_path / "a.pcm"), "--json"]
+        done = subprocess.run([*resume, "--data", str(tmp_path / "data")], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["again"]["from_seconds"] == again["from_seconds"]
+        assert (tmp_path / "a.pcm").read_bytes() == whole
+        deadline = time.monotonic() + 15
+        while [job["id"] for job in served.http.get("/v1/audio/jobs").json()["data"]] != [job_id]:
+            assert time.monotonic() < deadline, "an earlier version is still there"
+            time.sleep(0.1)
+        assert served.http.get(f"/v1/audio/jobs/{again['earlier_version']}").status_code == 404
+        assert len(list((tmp_path / "data" / "jobs").iterdir())) == 1

@@ -186,6 +186,28 @@ def test_pause_go_on_and_cancel(visit: Visit) -> None:
     assert page.is_hidden("#lt-pause")
 
 
+def test_a_bad_take_is_spoken_again_from_the_page(visit: Visit, url: str) -> None:
+    page = visit.page
+    visit.write(dialogue(30))
+    job_id = visit.start()
+    visit.until("done")
+    page.wait_for_function("document.querySelector('.lt-audio').duration > 60")
+    first = page.get_attribute(".lt-audio", "src")
+    page.fill("#lt-again-from input, #lt-again-from textarea", "9:00:00")
+    page.click("#lt-again")
+    page.wait_for_selector("#lt-complaint >> text=lies behind what is spoken")
+    page.fill("#lt-again-from input, #lt-again-from textarea", "0:40")
+    page.click("#lt-again")
+    page.wait_for_function(
+        "first => document.querySelector('#lt-job .lt-pill').dataset.state === 'done'"
+        " && document.querySelector('.lt-audio').getAttribute('src') !== first",
+        arg=first,
+    )
+    events = httpx.get(f"{url}/v1/audio/jobs/{job_id}/events", trust_env=False).text
+    assert 30 < json.loads(events.split("event: again\ndata: ")[1].split("\n")[0])["from_seconds"] <= 40
+    page.wait_for_selector("#lt-complaint >> .lt-complaint", state="detached")
+
+
 def test_what_users_write_is_never_run(visit: Visit) -> None:
     page = visit.page
     visit.write(json.dumps([{"speaker": NASTY, "text": f"{NASTY} said this."}, {"speaker": "B", "text": "Hi."}]))

@@ -23,7 +23,7 @@ from longtake.config import load_settings
 from longtake.monitor import METRICS
 from longtake.server.errors import STATUSES
 from longtake.wire.fields import Body, View
-from longtake.wire.jobs import CheckBody, JobBody
+from longtake.wire.jobs import CheckBody, JobBody, ResumeBody
 from longtake.wire.speech import OPENAI_MODELS, OPENAI_VOICES, SpeechBody
 from tests.docs.markdown import PAGES, ROOT, fences, read, sections, spans, table, tables
 from tests.unit.server.house import House
@@ -33,6 +33,7 @@ ROUTE = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE) (/\S*)")
 BODIES: dict[str, type[Body]] = {
     "POST /v1/audio/speech": SpeechBody,
     "POST /v1/audio/jobs": JobBody,
+    "POST /v1/audio/jobs/{job_id}/resume": ResumeBody,
     "POST /v1/audio/check": CheckBody,
 }
 WIRE = (
@@ -138,7 +139,15 @@ def test_example_is_what_the_server_reads_or_says(name: str, code: str) -> None:
 
 
 def test_there_is_an_example_of_the_great_shapes() -> None:
-    assert {name for name, _ in EXAMPLES} >= {"JobBody", "JobView", "CheckView", "VoiceList", "Readiness", "ErrorBody"}
+    assert {name for name, _ in EXAMPLES} >= {
+        "JobBody",
+        "JobView",
+        "CheckView",
+        "VoiceList",
+        "Readiness",
+        "ErrorBody",
+        "AgainView",
+    }
 
 
 @pytest.mark.parametrize(("what", "names"), [("models", OPENAI_MODELS), ("voices", OPENAI_VOICES)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from longtake.jobs.changes import MAX_CRASHES
 from longtake.jobs.desk import LEASE_S
 from longtake.jobs.states import ENDED, OWNED, TRANSITIONS, State, Verb
-from longtake.jobs.store import MAX_CRASHES
 from tests.docs.markdown import read, spans, table
 
 PAGE = read("job-states.md")

@@ -61,6 +61,9 @@ class EchoAbout:
             raise CapacityError(f"A passage of {cap} characters does not fit.", code="window_exceeded")
         return cap
 
+    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
+        return b"", 0
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         if not isinstance(settings.get("cap", 1), int):
             raise InputError("cap is a number.", code="setting_out_of_range")
@@ -71,6 +74,7 @@ class EchoAbout:
 
 class EchoEngine:
     info = INFO
+    place = "echo"
 
     def __init__(self, voices: VoiceStore) -> None:
         self._voices = voices

@@ -29,6 +29,7 @@ class NumberEngine:
             caches_passages=caches,
             uses_seed=False,
         )
+        self.place = "numbers"
         self.cost_bytes = cost_bytes
         self.active: dict[str, SpeakRequest] = {}
         self.beats: dict[str, int] = {}

@@ -26,7 +26,7 @@ class Served:
         self._environment = kept | {"LONGTAKE_DISK_FLOOR_MIB": "16"} | environment
         self.start()
 
-    def start(self) -> None:
+    def start(self, *, is_awaited: bool = True) -> None:
         self.process = subprocess.Popen(
             [LONGTAKE, "serve", "--port", "0", "--data", str(self._data), "--no-studio", *self._options],
             env=self._environment,
@@ -40,7 +40,7 @@ class Served:
         self.url = found[0]
         self.http = httpx.Client(base_url=self.url, timeout=30.0)
         deadline = time.monotonic() + 20
-        while True:
+        while is_awaited:
             try:
                 if self.http.get("/readyz").status_code == 200:
                     return

@@ -8,7 +8,7 @@ from longtake.audio.loudness import Leveller, Loudness, parse_loudness
 from longtake.audio.pcmfile import StretchFile, has_sha256, read_samples, read_trace, sha256_of, write_stretch
 from longtake.audio.probe import Measured, decode_mono, measure
 from longtake.audio.recording import ReadRecording, read_recording
-from longtake.audio.subtitles import Cue, SpokenPassage, build_cues, to_srt, to_vtt
+from longtake.audio.subtitles import Cue, SpokenPassage, build_cues, line_starts, to_srt, to_vtt
 from longtake.core.disk import commit_file
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "commit_file",
     "decode_mono",
     "has_sha256",
+    "line_starts",
     "measure",
     "parse_format",
     "parse_loudness",

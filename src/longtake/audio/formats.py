@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtake.core.errors import InputError
+from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 
 Pcm: TypeAlias = NDArray[np.int16]
 """Mono audio, shape (samples,), dtype int16, 24 kHz: what moves between the parts of this room."""
@@ -34,6 +35,12 @@ class AudioFormat(StrEnum):
     def suffix(self) -> str:
         """Ending of a file's name, with the dot."""
         return f".{self.value}"
+
+    @property
+    def bytes_per_s(self) -> float:
+        """What a second of audio takes in a file, at most: all of its samples, or a quarter more than the bit rate."""
+        bit_rate = _RECIPES[self].bit_rate
+        return SAMPLE_RATE_HZ * BYTES_PER_SAMPLE if bit_rate is None else 1.25 * bit_rate / 8
 
     @property
     def recipe(self) -> Recipe:

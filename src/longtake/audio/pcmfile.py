@@ -15,6 +15,7 @@ import numpy as np
 from longtake.audio.formats import Pcm
 from longtake.core.disk import commit_file, disk_error
 from longtake.core.errors import WorkerError
+from longtake.core.failpoints import reach
 from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 
 __all__ = ["StretchFile", "commit_file", "has_sha256", "read_samples", "read_trace", "sha256_of", "write_stretch"]
@@ -47,6 +48,7 @@ def write_stretch(final: Path, chunks: Iterable[Pcm], trace: bytes = b"") -> Str
     digest = hashlib.sha256()
     samples = 0
     try:
+        reach("stretch-begun")
         with tmp.open("wb") as file:
             for chunk in chunks:
                 data = chunk.astype("<i2", casting="equiv", copy=False).tobytes()
@@ -55,7 +57,7 @@ def write_stretch(final: Path, chunks: Iterable[Pcm], trace: bytes = b"") -> Str
                 samples += chunk.size
             digest.update(trace)
             file.write(trace)
-        commit_file(tmp, final)
+        commit_file(tmp, final, "stretch")
     except OSError as error:
         tmp.unlink(missing_ok=True)
         raise disk_error(error, final) from error

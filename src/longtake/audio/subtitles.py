@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from longtake.core.records import Line, Mark
 
@@ -33,12 +33,14 @@ class SpokenPassage:
         duration_s: Of its audio.
         marks: Its words with their times; empty where the engine gives none.
         lines: What was to be said: used where there are no marks.
+        text_s: How long all of `lines` will probably last, where only the beginning is spoken; None: it is whole.
     """
 
     start_s: float
     duration_s: float
     marks: tuple[Mark, ...]
     lines: tuple[Line, ...]
+    text_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,25 @@ def build_cues(passages: Iterable[SpokenPassage], labels: Mapping[int, str] = _N
         waiting = cue
     if waiting is not None:
         yield _lengthened(waiting, float("inf"))
+
+
+def line_starts(passage: SpokenPassage) -> list[float]:
+    """When each line begins, in seconds from the start of the passage, as `build_cues` times its words.
+
+    The first begins with the passage. Lines that are not spoken yet are left out.
+    """
+    ends = list(accumulate(_letters(line.text) for line in passage.lines))
+    starts = [0.0]
+    letters = 0  # before this word
+    for word in passage.marks or _spread(passage):
+        while len(starts) < len(ends) and letters >= ends[len(starts) - 1]:
+            starts.append(word.start_s)
+        letters += _letters(word.text)
+    return starts
+
+
+def _letters(text: str) -> int:
+    return sum(not char.isspace() for char in text)
 
 
 def to_srt(cues: Iterable[Cue]) -> Iterator[str]:
@@ -112,19 +133,23 @@ def _lengthened(cue: Cue, next_start_s: float) -> Cue:
 
 def _words(passage: SpokenPassage) -> list[Mark]:
     """Timed pieces of text, none wider than a line: the engine's marks, else characters spread over the passage."""
-    marks = passage.marks or tuple(_spread(passage.lines, passage.duration_s))
+    marks = passage.marks or tuple(_spread(passage))
     # A mark may be a space only (a pause in the text): it belongs to the word before it.
     return [piece for mark in marks for piece in _narrowed(mark) if piece.text.strip()]
 
 
-def _spread(lines: tuple[Line, ...], duration_s: float) -> Iterator[Mark]:
-    total = sum(len(line.text) for line in lines)
+def _spread(passage: SpokenPassage) -> Iterator[Mark]:
+    """As if every character took as long as every other; ends where what is spoken ends."""
+    text_s = max(passage.duration_s, passage.text_s or 0.0)
+    total = sum(len(line.text) for line in passage.lines)
     done = 0
-    for line in lines:
+    for line in passage.lines:
         for text in re.findall(r"\S+\s*", line.text):
-            start_s = duration_s * done / total
+            start_s = text_s * done / total
+            if start_s > passage.duration_s:
+                return
             done += len(text)
-            yield Mark(start_s, duration_s * done / total, text, line.speaker)
+            yield Mark(start_s, min(text_s * done / total, passage.duration_s), text, line.speaker)
         done += len(line.text) - len(line.text.lstrip())
 
 

@@ -14,14 +14,18 @@ from pathlib import Path
 
 import click
 
+from longtake.cache import PassageCache
 from longtake.cli.exits import EXIT_DONE, EXIT_ENGINE_FAILED
 from longtake.cli.options import data_option, json_option
 from longtake.config import Settings, load_settings
 from longtake.core.errors import LongtakeError
 from longtake.core.units import format_bytes, seconds_of
 from longtake.intake import JobRequest
+from longtake.jobs.backups import backups
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.repair import set_aside
 from longtake.jobs.states import ENDED, State
-from longtake.wiring import Host, open_host
+from longtake.wiring import Host, open_host, repair_data
 
 SPEAK_TIMEOUT_S = 60.0
 ROOMY_BYTES = 1 << 30
@@ -38,13 +42,14 @@ class Check:
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="First mend a damaged job store; the damaged file is set aside.")
 @data_option
 @json_option
-def doctor(data: Path | None, as_json: bool) -> None:
+def doctor(repair: bool, data: Path | None, as_json: bool) -> None:
     """Check that this machine can speak, by speaking. Exit code 4 when something is wrong."""
     settings = load_settings(data=data)
     checks = []
-    for check in _checks(settings):
+    for check in _checks(settings, repair=repair):
         checks.append(check)
         if not as_json:
             click.secho("ok    " if check.is_ok else "WRONG ", fg="green" if check.is_ok else "red", nl=False)
@@ -54,10 +59,13 @@ def doctor(data: Path | None, as_json: bool) -> None:
     sys.exit(EXIT_DONE if all(check.is_ok for check in checks) else EXIT_ENGINE_FAILED)
 
 
-def _checks(settings: Settings) -> Iterator[Check]:
+def _checks(settings: Settings, *, repair: bool) -> Iterator[Check]:
     yield Check("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
     yield _tried("ffmpeg", _ffmpeg, "Install longtake again: its audio library does not load.")
+    if repair:
+        yield _tried("repair", partial(_repair, settings), "See the message; nothing was changed.")
     yield _tried("data folder", partial(_data_folder, settings), "Name another folder with --data.")
+    yield _tried("job store", partial(_job_store, settings), "Keep the file as it is until it is mended.")
     for engine in settings.engines:
         yield _tried(f"speak {engine}", partial(_speak, engine), "See the message; try again after mending it.")
 
@@ -79,12 +87,41 @@ def _ffmpeg() -> str:
     )
 
 
+def _repair(settings: Settings) -> str:
+    done = repair_data(settings)
+    if done.found is None:
+        return "the job store is whole; nothing was done"
+    told = [f"the job store was damaged ({done.found}); {done.jobs} jobs are saved"]
+    if done.backup is not None:
+        told.append(f"they are those of the backup {done.backup.name}, nothing else could be read")
+    for ids, what in (
+        (done.paused, "paused, because not all that was spoken of them is known; `longtake resume JOB` goes on"),
+        (done.failed, "failed, because passages of them are lost; submit their scripts again"),
+        (done.lost, "lost but for the files in the jobs folder, which stay as they are"),
+    ):
+        if ids:
+            told.append(f"{len(ids)} {what}: {', '.join(ids)}")
+    if done.set_aside is not None:
+        told.append(f"the damaged file is {done.set_aside}")
+    return "\n      ".join(told)
+
+
 def _data_folder(settings: Settings) -> str:
+    folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+    free = folder.free_bytes()
+    # A job gets the cache's room, too; but a check makes no use of it.
+    folder.require_room(max(0, ROOMY_BYTES - PassageCache(folder.cache).usage().used_bytes), "A long job")
+    return f"{folder.root}, {format_bytes(free)} free"
+
+
+def _job_store(settings: Settings) -> str:
     with open_host(settings, workers=False) as host:
-        free = host.folder.free_bytes()
-        # A job gets the cache's room, too; but a check makes no use of it.
-        host.folder.require_room(max(0, ROOMY_BYTES - host.cache.usage().used_bytes), "A long job")
-        return f"{host.folder.root}, {format_bytes(free)} free"
+        host.db.check(is_thorough=True)
+        path = host.folder.database
+        told = [f"whole, {format_bytes(path.stat().st_size)}"]
+        for what, files in (("backup", backups(path)), ("set aside", set_aside(path))):
+            told += [f"{what}: {', '.join(file.name for file in files)}"] if files else []
+        return "; ".join(told)
 
 
 def _speak(engine: str) -> str:

@@ -19,6 +19,7 @@ from longtake.config import load_settings
 from longtake.core.units import format_bytes, format_duration, seconds_of
 from longtake.delivery import audio_path
 from longtake.jobs.records import Job
+from longtake.jobs.removal import remove_job
 from longtake.wiring import Host, open_host
 
 
@@ -129,8 +130,7 @@ _asking("cancel", "Give it up for good.")
 def delete(asked: _Asked, job_id: str, data: Path | None, as_json: bool) -> None:
     """Delete an ended job with its audio."""
     with _opened(asked, data, frees=True) as host:
-        host.store.forget(job_id)
-        host.folder.remove_job(job_id)
+        remove_job(host.store, host.folder, job_id)
     if as_json or asked.as_json:
         click.echo(json.dumps({"id": job_id, "deleted": True}))
     else:
@@ -155,4 +155,5 @@ def _to_dict(job: Job) -> dict[str, Any]:
         "out": job.out_path,
         "subtitles": list(job.out_subtitles),
         "delivered_at": job.delivered_at,
+        "earlier_of": job.earlier_of,
     }

@@ -7,13 +7,14 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from longtake.cli import interrupts
+from longtake.cli.again import read_again, told_again
 from longtake.cli.casting import voices_from_files
 from longtake.cli.exits import EXIT_DOES_NOT_FIT, EXIT_INTERRUPTED, exit_code_of_failed_job
 from longtake.cli.follow import follow, show_for
@@ -38,9 +39,9 @@ from longtake.cli.target import (
     target_of,
 )
 from longtake.config import EngineSettings, Settings, load_settings
-from longtake.core.errors import EngineError, InputError
+from longtake.core.errors import EngineError, InputError, LongtakeError
 from longtake.core.units import format_duration, seconds_of
-from longtake.delivery import audio_path
+from longtake.delivery import Again, audio_path, speak_again
 from longtake.intake import JobRequest
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
@@ -129,6 +130,8 @@ def say(
 
 @click.command()
 @click.argument("job_id", metavar="JOB", required=False)
+@click.option("--from", "again_from", metavar="TIME", help="Speak JOB again from the turn at TIME (12:30) on.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="With --from.  [default: a fresh one]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The audio file.  [default: as first asked]")
 @click.option("--subtitles", type=click.Choice(["srt", "vtt"]), multiple=True, help="Write them beside the audio, too.")
 @engine_options
@@ -136,6 +139,8 @@ def say(
 @json_option
 def resume(
     job_id: str | None,
+    again_from: str | None,
+    seed: int | None,
     out: Path | None,
     subtitles: tuple[str, ...],
     model: str | None,
@@ -149,7 +154,11 @@ def resume(
     """Go on with JOB where it stopped: paused, interrupted, failed, or done and not delivered.
 
     The newest unfinished one if none is named. It is looked for in one data folder: give the --data that say was given.
+
+    With --from, whatever its state, JOB is cut back to the last turn that begins at or before TIME (as its subtitles
+    show it) and spoken on from there: the answer to a bad take. What it was stays until that is done.
     """
+    from_s = read_again(job_id, again_from, seed)
     settings = load_settings(
         data=data,
         engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
@@ -163,11 +172,17 @@ def resume(
         require_same_format(target, job)
         require_writable(target, wanted)
         interrupts.will_tell(_interrupted(job, settings))
-        if job.state is not State.DONE:
+        again = None
+        if from_s is not None:
+            again = speak_again(host.store, host.folder, job.id, from_s, seed=seed)
+            job = again.job
+            if not as_json:
+                click.echo(told_again(again), err=True)
+        elif job.state is not State.DONE:
             job = host.store.resume(job.id)
         elif audio_path(host.folder, job) is None:
             job = host.store.reopen(job.id)
-        _speak(host, job, target, wanted, as_json=as_json)
+        _speak(host, job, target, wanted, as_json=as_json, again=again)
 
 
 @contextmanager
@@ -175,13 +190,16 @@ def _opened(settings: Settings) -> Iterator[Host]:
     """A host to speak with. An interrupt is told before the host is closed, because that may take seconds."""
     with open_host(settings, workers=False) as host:
         try:
+            host.check_store()  # a job is not put into a store that this process would then refuse to host
             yield host
         except KeyboardInterrupt:
             interrupts.tell()
             sys.exit(EXIT_INTERRUPTED)
 
 
-def _speak(host: Host, job: Job, target: Path, subtitles: tuple[str, ...], *, as_json: bool) -> None:
+def _speak(
+    host: Host, job: Job, target: Path, subtitles: tuple[str, ...], *, as_json: bool, again: Again | None = None
+) -> None:
     """Host the job until it ends, or watch another process do so; then deliver."""
     with interrupts.noted() as check:
         ended = follow(_look_at(host, job, check), show_for(quiet=as_json), lambda: _note(host))
@@ -189,7 +207,9 @@ def _speak(host: Host, job: Job, target: Path, subtitles: tuple[str, ...], *, as
         _report_unfinished(ended, host.settings)
     deliver(host, ended, target, subtitles, remedy=_go_on(ended, host.settings, "-o", "FILE"))
     interrupts.will_tell()  # there is nothing to go on with any more
-    _report_done(ended, target, as_json=as_json)
+    with suppress(LongtakeError):  # the next host does it
+        host.forget_earlier_versions()
+    _report_done(ended, target, as_json=as_json, again=again)
 
 
 def _look_at(host: Host, job: Job, check: Callable[[], None]) -> Callable[[], Job]:
@@ -250,11 +270,16 @@ def _note(host: Host) -> str:
     return f"{status.state}: {status.reason}" if status.reason else ""
 
 
-def _report_done(job: Job, path: Path, *, as_json: bool) -> None:
+def _report_done(job: Job, path: Path, *, as_json: bool, again: Again | None) -> None:
     seconds = seconds_of(job.audio_samples)
     told = f"{path}  ({format_duration(seconds)})"
     if as_json:
-        told = json.dumps({"id": job.id, "state": str(job.state), "path": str(path), "seconds": round(seconds, 3)})
+        fields = {"id": job.id, "state": str(job.state), "path": str(path), "seconds": round(seconds, 3)}
+        if again is not None:
+            fields["again"] = {"from_seconds": round(again.from_s, 3), "seed": again.seed}
+        told = json.dumps(fields)
+    if job.reason:
+        click.echo(job.reason, err=True)
     click.echo(told, err=is_standard_output(path))
 
 
@@ -278,6 +303,8 @@ def _newest_unfinished(host: Host) -> Job:
     before = None
     while page := host.store.jobs(before=before, limit=100):
         for job in page:
+            if job.earlier_of is not None:
+                continue  # its job is meant
             if job.is_undelivered or job.state not in (State.DONE, State.CANCELLING, State.CANCELLED):
                 return job
         before = page[-1].number

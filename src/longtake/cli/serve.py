@@ -32,6 +32,8 @@ from longtake.core.errors import InputError
 )
 @click.option("--max-queued-jobs", type=int, metavar="N", help="Jobs accepted and not ended.  [default: 500]")
 @click.option("--max-queued-hours", type=float, metavar="N", help="Audio accepted and not spoken.  [default: 200]")
+@click.option("--keep-days", type=float, metavar="N", help="Delete jobs N days after they ended.  [default: never]")
+@click.option("--keep-gb", type=float, metavar="N", help="Delete the oldest ended jobs beyond N GB.  [default: never]")
 @click.option("--no-studio", is_flag=True, help="The API alone, without the page.")
 @data_option
 def serve(
@@ -48,6 +50,8 @@ def serve(
     speech_max_characters: int | None,
     max_queued_jobs: int | None,
     max_queued_hours: float | None,
+    keep_days: float | None,
+    keep_gb: float | None,
     no_studio: bool,
     data: Path | None,
 ) -> None:
@@ -66,6 +70,7 @@ def serve(
             "max_queued_jobs": max_queued_jobs,
             "max_queued_hours": max_queued_hours,
         },
+        keep={"days": keep_days, "gb": keep_gb},
     )
     require_safe_address(settings.server)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -181,7 +181,7 @@ def _write(path: Path, blocks: Iterator[bytes], job: Job) -> None:
         with tmp.open("wb") as file:
             file.writelines(blocks)
         try:
-            commit_file(tmp, final)
+            commit_file(tmp, final, "copy")
         except LongtakeError as error:  # it speaks of the data folder
             raise error.__cause__ or error from None
     except BaseException:

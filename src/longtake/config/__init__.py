@@ -2,6 +2,7 @@
 
 from longtake.config.settings import (
     EngineSettings,
+    KeepSettings,
     LimitSettings,
     ServerSettings,
     Settings,
@@ -9,4 +10,12 @@ from longtake.config.settings import (
     load_settings,
 )
 
-__all__ = ["EngineSettings", "LimitSettings", "ServerSettings", "Settings", "WorkerSettings", "load_settings"]
+__all__ = [
+    "EngineSettings",
+    "KeepSettings",
+    "LimitSettings",
+    "ServerSettings",
+    "Settings",
+    "WorkerSettings",
+    "load_settings",
+]

@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -26,6 +26,7 @@ from pydantic_settings import (
 from longtake.core.errors import InputError
 
 ENVIRONMENT = "LONGTAKE_"
+BEATS_HEARD = 3  # so many heartbeats at least fit into every time after which a worker is given up
 
 
 def _words(value: object) -> object:
@@ -63,6 +64,17 @@ class LimitSettings(Node):
     max_queued_hours: float = Field(200.0, gt=0, description="Audio accepted and not yet spoken, in hours.")
 
 
+class KeepSettings(Node):
+    days: float | None = Field(
+        None, gt=0, description="Jobs are deleted with their audio so many days after they ended; never when unset."
+    )
+    gb: float | None = Field(
+        None,
+        gt=0,
+        description="When the files of all jobs take more GB (10⁹ bytes), the jobs that ended first are deleted.",
+    )
+
+
 class EngineSettings(Node):
     model: str | None = Field(None, description="Folder or hub id of the weights, for engines that have weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
@@ -76,14 +88,35 @@ class WorkerSettings(Node):
     lead_s: float = Field(120.0, gt=0, description="Audio that may be spoken but not yet encoded, a job, in seconds.")
     cache_mib: int = Field(1024, ge=0, description="Spoken passages kept for other jobs, in MiB; 0 keeps none.")
     poll_s: float = Field(0.05, gt=0, description="How often an idle worker looks for work, in seconds.")
-    heartbeat_s: float = Field(5.0, gt=0, description="How often a worker reports and renews its leases, in seconds.")
+    heartbeat_s: float = Field(10.0, gt=0, description="How often a worker reports and renews its leases, in seconds.")
+    lease_s: float = Field(
+        30.0, gt=0, description="A worker that was not heard of for this long has lost its jobs, and is restarted."
+    )
     stall_s: float = Field(
         300.0, gt=0, description="A worker with work whose step count stands this long is restarted."
+    )
+    ceiling_s: float = Field(
+        3600.0,
+        gt=0,
+        description="A worker with work that has committed nothing for so long is restarted, though it makes steps.",
     )
     start_timeout_s: float = Field(
         900.0, gt=0, description="A worker that has not loaded its engine by then is restarted."
     )
     stop_timeout_s: float = Field(5.0, gt=0, description="Time a worker has to leave in good order.")
+
+    @model_validator(mode="after")
+    def _beats_often_enough(self) -> Self:
+        """One beat may be late and one be lost, to a disk that is busy, before anybody takes the worker for dead."""
+        for name in ("lease_s", "stall_s"):
+            patience_s = getattr(self, name)
+            if patience_s < BEATS_HEARD * self.heartbeat_s:
+                raise ValueError(
+                    f"{name} is {patience_s:g} and heartbeat_s is {self.heartbeat_s:g}, but there must be room for "
+                    f"{BEATS_HEARD} heartbeats. Set worker.heartbeat_s to at most {patience_s / BEATS_HEARD:g}, or "
+                    f"worker.{name} to at least {BEATS_HEARD * self.heartbeat_s:g}"
+                )
+        return self
 
 
 class Settings(BaseSettings):
@@ -102,9 +135,10 @@ class Settings(BaseSettings):
         description="Data folder: job store, audio, logs. Must be on a local disk.",
     )
     engines: Words = Field(("espeak",), min_length=1, description="Engines to serve; the first is the default.")
-    disk_floor_mib: int = Field(64, ge=16, description="Space that must stay free in the data folder, in MiB.")
+    disk_floor_mib: int = Field(64, ge=1, description="Space that must stay free in the data folder, in MiB.")
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
+    keep: KeepSettings = KeepSettings()
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
 
@@ -141,7 +175,8 @@ def load_settings(**flags: Any) -> Settings:
         place = [str(part) for part in first["loc"]]
         name = ".".join(place)
         raise InputError(
-            f"The setting {name}{_origin(place, flags)} is {first.get('input')!r}: {first['msg']}.",
+            f"The setting {name}{_origin(place, flags)} is {first.get('input')!r}: "
+            f"{first['msg'].removeprefix('Value error, ')}.",
             code="invalid_setting",
             param=name,
         ) from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from longtake.core.errors import DiskFullError, LongtakeError, WorkerError
+from longtake.core.failpoints import reach
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -25,19 +27,62 @@ def disk_error(error: OSError, path: Path | None) -> LongtakeError:
     return WorkerError(f"Could not write {path or 'the audio'}: {reason}.", code="write_failed")
 
 
-def commit_file(tmp: Path, final: Path) -> None:
+def commit_file(tmp: Path, final: Path, what: str = "file") -> None:
     """Make ``tmp`` durable under the name ``final``: fsync, rename, fsync the folder. Replaces what stood there.
+
+    Args:
+        what: Names its fail-points.
 
     Raises:
         DiskFullError: The folder has no room.
         WorkerError: Any other I/O error.
     """
     try:
+        reach(f"{what}-written")
         _fsync(tmp, os.O_RDWR)
+        reach(f"{what}-durable")
         os.replace(tmp, final)
+        reach(f"{what}-named")
         _fsync(final.parent, os.O_RDONLY)
+        reach(f"{what}-kept")
     except OSError as error:
         raise disk_error(error, final) from error
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file that is written no more a second name; where the file system has no links, a copy. False when the
+    source is not there. The name is durable once its folder was given to `sync_folder`.
+
+    Raises:
+        DiskFullError: The folder has no room.
+        WorkerError: Any other I/O error.
+    """
+    try:
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            shutil.copyfile(source, target)
+            _fsync(target, os.O_RDWR)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable.
+
+    Raises:
+        DiskFullError: It has no room.
+        WorkerError: Any other I/O error.
+    """
+    try:
+        _fsync(folder, os.O_RDONLY)
+    except OSError as error:
+        raise disk_error(error, folder) from error
 
 
 def _fsync(path: Path, flags: int) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+from longtake.core.errors import InputError
+
 SAMPLE_RATE_HZ = 24_000
 BYTES_PER_SAMPLE = 2
+_TIME = re.compile(r"(?:(?:([0-9]{1,4}):)?([0-9]{1,6}):)?([0-9]{1,9})(?:[.,]([0-9]{1,9}))?")
 
 
 def samples_of(seconds: float) -> int:
@@ -22,6 +27,38 @@ def format_duration(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, secs = divmod(rest, 60)
     return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
+def format_time(seconds: float) -> str:
+    """A point in audio, to the millisecond: ``744.31`` → ``12:24.310``; ``3723.5`` → ``1:02:03.500``."""
+    whole, ms = divmod(max(0, round(seconds * 1000)), 1000)
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{f'{hours}:{minutes:02d}' if hours else minutes}:{secs:02d}.{ms:03d}"
+
+
+def parse_time(text: str, param: str) -> float:
+    """A point in audio as people write it, in seconds: ``12:30``, ``1:02:03``, ``750``, ``750.5``, ``00:12:24,310``.
+
+    Args:
+        param: The option or field that it comes from, for the error.
+
+    Raises:
+        InputError: It is no time.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found:
+        hours, minutes, seconds, fraction = found.groups()
+        is_small = (minutes is None or int(seconds) < 60) and (hours is None or int(minutes) < 60)
+        if is_small:
+            whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds)
+            return whole + float(f"0.{fraction or 0}")
+    raise InputError(
+        f"{text[:40]!r} is no point in time. Write minutes and seconds (12:30), with hours (1:02:03), or seconds alone "
+        "(750 or 750.5).",
+        code="invalid_time",
+        param=param,
+    )
 
 
 def format_bytes(count: int) -> str:

@@ -39,7 +39,8 @@ def timeline(store: JobStore, job_id: str) -> Iterator[SpokenPassage]:
         if spoken is None:
             return
         samples += samples_of(passage.silence_before_s)
-        yield SpokenPassage(seconds_of(samples), seconds_of(spoken.samples), spoken.marks, passage.lines)
+        text_s = None if spoken.is_whole else spoken.expected_s
+        yield SpokenPassage(seconds_of(samples), seconds_of(spoken.samples), spoken.marks, passage.lines, text_s)
         samples += spoken.samples
 
 

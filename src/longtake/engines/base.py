@@ -78,7 +78,7 @@ class Ended:
     Attributes:
         marks: Of the whole passage, also of what was spoken before a resume.
         trace: Of the chunks since the last call of `Engine.trace`.
-        message: For people: why it was cut, and where, if it is truncated.
+        message: For people: why it was cut, and where, if it was; FINISHED with a message was cut by its user's leave.
     """
 
     request_id: str
@@ -108,6 +108,11 @@ class Engine(Protocol):
 
     @property
     def info(self) -> EngineInfo: ...
+
+    @property
+    def place(self) -> str:
+        """What speaks, and on what, in a few words for people: a job that changes it on its way says so."""
+        ...
 
     def revision(self, request: SpeakRequest) -> str:
         """What decides the request's samples and is not in it: library, weights, the sound of its voices. A word that
@@ -178,6 +183,15 @@ class EngineAbout(Protocol):
 
         Raises:
             CapacityError: The settings ask for more in one passage than the engine can hold.
+        """
+        ...
+
+    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
+        """Cut a stretch back: the trace of its first samples, and how many those are, at most ``samples``. No samples
+        and no trace from an engine that can only begin a passage anew (`EngineInfo.keeps_traces` is False).
+
+        Args:
+            trace: Of the stretch alone.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from longtake.audio import parse_format, parse_loudness
+from longtake.audio import AudioFormat, parse_format, parse_loudness
 from longtake.core.errors import InputError, NotFoundError
 from longtake.core.records import Voice
 from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
@@ -198,10 +198,7 @@ class Intake:
             return known, False  # before anything is judged: what was accepted stays accepted
         judged = self.judge(request, limits=limits)
         raise_for(judged.report)
-        # The passages and the finished file, both at their largest.
-        self._folder.require_room(
-            round(2 * judged.estimate.seconds * SAMPLE_RATE_HZ * BYTES_PER_SAMPLE), "The audio of this job"
-        )
+        self._require_room(judged, parse_format(request.response_format), kind)
         spec = JobSpec(
             engine=judged.engine.info.name,
             model=request.model or judged.engine.info.name,
@@ -224,6 +221,22 @@ class Intake:
             out_subtitles=out_subtitles,
             idempotency=idempotency,
         )
+
+    def _require_room(self, judged: Judged, audio_format: AudioFormat, kind: Kind) -> None:
+        """
+        Raises:
+            DiskFullError: The folder cannot hold the job's stretches and its finished file, and those of the jobs that
+                were accepted before it. Speech and probes lie there for a minute, and answer for themselves alone.
+        """
+        pcm_bytes_s = SAMPLE_RATE_HZ * BYTES_PER_SAMPLE
+        traces = 9 / 8 if judged.engine.info.keeps_traces else 1.0  # VibeVoice's are 57 KB for 480 KB of samples
+        needed = judged.estimate.seconds * (pcm_bytes_s * traces + audio_format.bytes_per_s)
+        what = "The audio of this job"
+        if kind is Kind.JOB:
+            jobs, queued_s = self._store.queue_load()
+            needed += queued_s * pcm_bytes_s * 5 / 4  # the finished file of most is a quarter of its samples or less
+            what += f" and of the {jobs} before it" * (jobs > 0)
+        self._folder.require_room(round(needed), what)
 
     def _check_fields(self, request: JobRequest, engine: EngineAbout) -> None:
         parse_format(request.response_format)

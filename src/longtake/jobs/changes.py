@@ -11,6 +11,10 @@ from longtake.jobs.records import Job
 from longtake.jobs.rows import job_from_row, to_json
 from longtake.jobs.states import ENDED, OWNED, State, Verb, next_state
 
+MAX_CRASHES = 3  # attempts on a job that may die before it is set aside; every commit counts anew
+# Its user wanted it so, and that is reason enough: another one, such as a full disk, would have the host resume it.
+_WISHED = {(State.PAUSING, State.PAUSED), (State.CANCELLING, State.CANCELLED)}
+
 
 class Changes:
     """Writes to one database with one clock."""
@@ -37,6 +41,11 @@ class Changes:
             "insert_event", job_id=job_id, number=row["events"], at=self.clock.wall_s(), kind=kind, data=to_json(data)
         )
 
+    def count_crash(self, job_id: str) -> int:
+        """One more attempt on the job has died; gives how many since it last got on."""
+        row = self.db.row("count_crash", id=job_id)
+        return row["crashes"] if row is not None else 0
+
     def move(
         self,
         job_id: str,
@@ -47,7 +56,8 @@ class Changes:
         audio_file: str | None = None,
         audio_bytes: int | None = None,
     ) -> State:
-        """Take the edge ``verb``, write its event; a state that no worker owns loses its lease.
+        """Take the edge ``verb``, write its event; a state that no worker owns loses its lease, and a job that goes
+        on after its end forgets how it had ended.
 
         Raises:
             NotFoundError: No such job.
@@ -60,6 +70,8 @@ class Changes:
         after = next_state(before, verb)
         if after is before:
             return after
+        if (before, after) in _WISHED:
+            reason = None
         self.db.execute("set_state", id=job_id, state=after, reason=reason)
         if after not in OWNED:
             self.db.execute("drop_lease", id=job_id)
@@ -72,5 +84,7 @@ class Changes:
                 audio_file=audio_file if after is State.DONE else None,
                 audio_bytes=audio_bytes if after is State.DONE else None,
             )
+        elif before in ENDED:
+            self.db.execute("unend_job", id=job_id)
         self.append_event(job_id, "state", {"from": before, "to": after, "reason": reason, "error": error})
         return after

@@ -1,4 +1,4 @@
-"""The SQLite file: connections, migrations, named queries, write transactions. Knows no job.
+"""The SQLite file: connections, named queries, write transactions, checks and checkpoints. Knows no job.
 
 One file, WAL, ``synchronous=FULL``: what was committed survives a power cut. Every write is one ``BEGIN IMMEDIATE``
 transaction, because a read that turns into a write fails with SQLITE_BUSY_SNAPSHOT, which no busy timeout cures.
@@ -6,19 +6,24 @@ transaction, because a read that turns into a write fails with SQLITE_BUSY_SNAPS
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from longtake.core.errors import ConflictError, DiskFullError, InvariantError, TransientError, WorkerError
+from longtake.core.errors import DiskFullError, InvariantError, TransientError, WorkerError
+from longtake.core.failpoints import reach
+from longtake.jobs.damage import damage_error, find_damage, is_damage, require_unrepaired
+from longtake.jobs.schema import migrate
 
 BUSY_TIMEOUT_S = 10.0
+CHECKPOINT_TIMEOUT_S = 1.0
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -35,13 +40,6 @@ def queries() -> dict[str, str]:
     return found
 
 
-@cache
-def migrations() -> tuple[str, ...]:
-    """The SQL of each schema version, in order; version N is made by the first N."""
-    files = sorted(resources.files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name)
-    return tuple(file.read_text(encoding="utf-8") for file in files)
-
-
 class _Connection(sqlite3.Connection):
     """A connection that says when it is in use; `busy` is its own thread's but for the moment of closing."""
 
@@ -56,14 +54,22 @@ class Database:
     Safe to use from many threads and many processes; a transaction belongs to the thread that began it.
     """
 
-    def __init__(self, path: Path, *, when_full: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        when_full: Callable[[], None] = lambda: None,
+        when_new: Callable[[], None] = lambda: None,
+    ) -> None:
         """
         Args:
             when_full: Called when the disk is full, to make room for the next try. This one fails all the same.
+            when_new: Called when there is no store yet, before one is made; may refuse with an error.
 
         Raises:
             ConflictError: A newer longtake wrote it.
             WorkerError: It cannot be read, or is damaged.
+            DiskFullError: It is of an older schema, and there is no room for the backup before it changes.
         """
         self._path = path
         self._when_full = when_full
@@ -71,8 +77,13 @@ class Database:
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
         self._is_closed = False
-        with self._errors():
-            self._migrate()
+        require_unrepaired(path)
+        try:
+            with self._errors():
+                migrate(self._connection(), path, when_new=when_new)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connections of all threads, each when its running query has ended; later queries are refused."""
@@ -113,17 +124,32 @@ class Database:
             self._roll_back()
 
     @contextmanager
-    def write(self) -> Iterator[None]:
-        """One write transaction: all of it is durable when the block ends, or none of it ever was."""
+    def write(self, what: str = "other") -> Iterator[None]:
+        """One write transaction: all of it is durable when the block ends, or none of it ever was.
+
+        Args:
+            what: Names its fail-points.
+        """
         with self._using() as connection:
             connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._reach(f"{what}-written")
             with self._using() as connection:
                 connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        self._reach(f"{what}-committed")
+
+    def _reach(self, point: str) -> None:
+        """As SQLite itself would tell what happens there."""
+        with self._errors():
+            try:
+                reach(point)
+            except OSError as error:
+                text = "database or disk is full" if error.errno == errno.ENOSPC else "disk I/O error"
+                raise sqlite3.OperationalError(text) from error
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed: the cheap way to see news."""
@@ -135,6 +161,33 @@ class Database:
         """Size of the write-ahead log."""
         wal = self._path.with_name(self._path.name + "-wal")
         return wal.stat().st_size if wal.exists() else 0
+
+    def check(self, *, is_thorough: bool = False) -> None:
+        """Have SQLite read the whole store: some milliseconds for a small one (`find_damage` has figures).
+
+        Raises:
+            WorkerError: It is damaged; the message has the remedy.
+        """
+        with self._using() as connection:
+            found = find_damage(connection, is_thorough=is_thorough)
+        if found is not None:
+            raise damage_error(self._path, found)
+
+    def checkpoint(self, *, truncate: bool) -> bool:
+        """Bring the write-ahead log into the database; gives whether all of it is there now.
+
+        Args:
+            truncate: Also begin the log anew, in an empty file. Otherwise a log that some reader always looks at is
+                appended to for ever: SQLite begins anew only at a moment without readers. This one makes the moment:
+                writers wait, so that readers who come find all in the database and leave the log alone, and those that
+                use it are waited for, a second at most. One that stays longer is met again at the next try.
+        """
+        with self._errors(), closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            # A connection of its own, for it must not wait as long as a transaction may.
+            connection.execute(f"PRAGMA busy_timeout = {round(CHECKPOINT_TIMEOUT_S * 1000)}")
+            mode = "TRUNCATE" if truncate else "PASSIVE"
+            is_busy, frames, copied = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not is_busy and frames == copied
 
     @contextmanager
     def _using(self) -> Iterator[_Connection]:
@@ -160,34 +213,16 @@ class Database:
                 self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=_Connection
             )
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            try:
+                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                    connection.execute(f"PRAGMA {pragma}")
+            except BaseException:
+                connection.close()
+                raise
             self._local.connection = connection
             with self._lock:
                 self._connections.append(connection)
         return connection
-
-    def _migrate(self) -> None:
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(migrations()):
-                raise ConflictError(
-                    f"The job store {self._path} has schema {version}, this longtake knows {len(migrations())}: "
-                    "it was written by a newer longtake. Use that one, or another --data folder.",
-                    code="newer_schema",
-                )
-            for number, script in enumerate(migrations()[version:], start=version + 1):
-                for statement in _statements(script):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -208,22 +243,6 @@ class Database:
                 raise WorkerError(f"The job store {self._path} cannot be read or written: {text}.") from error
             raise
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.IntegrityError):
+            if not is_damage(error):
                 raise
-            raise WorkerError(
-                f"The job store {self._path} is damaged ({error}). Set the file aside and start again; "
-                "the audio in the jobs folder is not touched.",
-                code="store_damaged",
-            ) from error
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a migration, one by one: `executescript` would commit in between."""
-    pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""
-    if pending.strip():
-        yield pending
+            raise damage_error(self._path, str(error)) from error

@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import InvariantError, LeaseLostError
-from longtake.core.units import samples_of, seconds_of
-from longtake.jobs.changes import Changes
+from longtake.core.units import seconds_of
+from longtake.jobs.changes import MAX_CRASHES, Changes
 from longtake.jobs.database import Database
 from longtake.jobs.records import Claim, Kind, Stretch
-from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_rows
+from longtake.jobs.rows import marks_to_json, passage_from_row, spoken_from_rows, stretch_to_row
+from longtake.jobs.standing import Standing
 from longtake.jobs.states import State, Verb, next_state
 
 LEASE_S = 30.0
+REMARK = "remark"  # kind of an event
 _ANY_NUMBER = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """How far a passage is, as its job counts it."""
-
-    is_spoken: bool
-    stretches: int
-    samples: int
-    silence_s: float
-    estimated_s: float
-
-    @property
-    def heard_samples(self) -> int:
-        return self.samples + samples_of(self.silence_s) if self.stretches else 0
-
-    @property
-    def settled_s(self) -> float:
-        """How much of its estimate is a guess no more."""
-        return self.estimated_s if self.is_spoken else min(seconds_of(self.samples), self.estimated_s)
 
 
 class WorkerDesk:
@@ -55,16 +36,19 @@ class WorkerDesk:
         pid: int,
         *,
         only_job: str | None = None,
+        lease_s: float = LEASE_S,
         clock: Clock | None = None,
     ) -> None:
         """
         Args:
             only_job: Claim nothing but this job: the command line speaks its own and leaves the queue alone.
+            lease_s: How long a claim holds without a heartbeat.
         """
         self.worker_id = worker_id
         self._engine = engine
         self._pid = pid
         self._only_job = only_job
+        self._lease_s = lease_s
         self._db = db
         self._clock = clock or SystemClock()
         self._changes = Changes(db, self._clock)
@@ -72,7 +56,7 @@ class WorkerDesk:
     def heartbeat(self, *, state: str, steps: int, active: int, cache_hits: int = 0, cache_misses: int = 0) -> None:
         """Say how far this worker is, and renew its leases. The supervisor judges by ``steps``, not by the beat."""
         mono = self._clock.monotonic_s()
-        with self._db.write():
+        with self._db.write("beat"):
             self._db.execute(
                 "put_worker",
                 id=self.worker_id,
@@ -86,14 +70,15 @@ class WorkerDesk:
                 cache_hits=cache_hits,
                 cache_misses=cache_misses,
             )
-            self._db.execute("renew_leases", worker=self.worker_id, until=mono + LEASE_S)
+            self._db.execute("renew_leases", worker=self.worker_id, until=mono + self._lease_s)
 
-    def claim(self, *, min_priority: int = 0, suspects: bool = True) -> Claim | None:
+    def claim(self, *, min_priority: int = 0, suspects: bool = True, place: str = "") -> Claim | None:
         """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none.
 
         Args:
             suspects: Also a job whose worker died since it last got on: such a job is spoken alone, so that it takes no
                 neighbour along.
+            place: What this worker speaks with; the job says so when that changes on its way.
         """
         wanted = {
             "engine": self._engine,
@@ -103,13 +88,16 @@ class WorkerDesk:
         }
         if self._db.row("next_queued", **wanted) is None and not self._lapsed():
             return None  # the write lock is everyone's: an idle worker does not ask for it
-        with self._db.write():
+        with self._db.write("claim"):
             self._free_lapsed()
             row = self._db.row("next_queued", **wanted)
             if row is None:
                 return None
             job_id = row["id"]
             after = next_state(State.QUEUED, Verb.CLAIM)
+            reason = None
+            if row["audio_samples"] and row["spoken_on"] and row["spoken_on"] != place:
+                reason = f"begun with {row['spoken_on']}, it goes on with {place}"
             mono = self._clock.monotonic_s()
             self._db.execute(
                 "claim_job",
@@ -117,12 +105,14 @@ class WorkerDesk:
                 state=after,
                 worker=self.worker_id,
                 boot=self._clock.boot_id,
-                until=mono + LEASE_S,
+                until=mono + self._lease_s,
                 now=self._clock.wall_s(),
                 mono=mono,
+                reason=reason,
+                place=place,
             )
             self._changes.append_event(
-                job_id, "state", {"from": State.QUEUED, "to": after, "reason": None, "error": None}
+                job_id, "state", {"from": State.QUEUED, "to": after, "reason": reason, "error": None}
             )
             job = self._changes.job(job_id)
             rows = self._db.rows("passages", job_id=job_id)
@@ -134,6 +124,7 @@ class WorkerDesk:
             passages=tuple(passage_from_row(row) for row in rows),
             expected_s=tuple(row["estimated_s"] for row in rows),
             spoken=spoken_from_rows(rows, stretches),
+            seeds={row["position"]: row["seed"] for row in rows if row["seed"] is not None},
         )
 
     def _lapsed(self) -> list[sqlite3.Row]:
@@ -154,7 +145,7 @@ class WorkerDesk:
             LeaseLostError: The claim is void; nothing was written.
         """
         job_id = claim.job.id
-        with self._db.write():
+        with self._db.write("row"):
             self._require(claim)
             for stretch in stretches:
                 place: dict[str, Any] = {"job_id": job_id, "position": stretch.index}
@@ -164,18 +155,15 @@ class WorkerDesk:
                         f"Stretch {stretch.number} of passage {stretch.index} of {job_id} does not follow what is "
                         f"committed ({before.stretches} stretches{', to its end' * before.is_spoken})."
                     )
-                self._db.execute(
-                    "insert_stretch",
-                    **place,
-                    number=stretch.number,
-                    file=stretch.file,
-                    sha256=stretch.sha256,
-                    samples=stretch.samples,
-                    trace_bytes=stretch.trace_bytes,
-                )
+                self._db.execute("insert_stretch", **stretch_to_row(job_id, stretch))
                 if stretch.is_last:
                     self._db.execute("end_passage", **place, marks=marks_to_json(stretch.marks))
+                if stretch.remark:
+                    self._changes.append_event(job_id, REMARK, {"passage": stretch.index, "message": stretch.remark})
                 self._count_progress(job_id, before, self._standing(place))
+            if any(stretch.is_last or stretch.trace_bytes for stretch in stretches):
+                # It got on, so it is no suspect. Half a passage without a trace is spoken again by whoever comes next.
+                self._db.execute("reset_crashes", id=job_id)
             job = self._changes.job(job_id)
             self._changes.append_event(
                 job_id,
@@ -206,11 +194,11 @@ class WorkerDesk:
             self._count_progress(job_id, before, self._standing(place))
             self._changes.append_event(job_id, "recalled", {"passage": index, "stretch": number})
 
-    def _standing(self, place: Mapping[str, Any]) -> _Standing:
+    def _standing(self, place: Mapping[str, Any]) -> Standing:
         row = self._db.row("passage_progress", **place)
         if row is None:
             raise InvariantError(f"There is no passage {place}.")
-        return _Standing(
+        return Standing(
             is_spoken=bool(row["is_spoken"]),
             stretches=row["stretches"],
             samples=row["samples"],
@@ -218,7 +206,7 @@ class WorkerDesk:
             estimated_s=row["estimated_s"],
         )
 
-    def _count_progress(self, job_id: str, before: _Standing, after: _Standing) -> None:
+    def _count_progress(self, job_id: str, before: Standing, after: Standing) -> None:
         self._db.execute(
             "add_progress",
             id=job_id,
@@ -236,15 +224,22 @@ class WorkerDesk:
             InvariantError: A passage is missing: nothing with a hole is ever done.
         """
         job_id = claim.job.id
-        with self._db.write():
+        with self._db.write("finish"):
             self._require(claim)
             row = self._db.row("holes", job_id=job_id)
             if row is None or row["holes"]:
                 raise InvariantError(f"{job_id} has passages that were never committed; it cannot be done.")
-            after = self._changes.move(job_id, Verb.FINISH, audio_file=audio_file, audio_bytes=audio_bytes)
+            after = self._changes.move(
+                job_id, Verb.FINISH, reason=self._remarks(job_id), audio_file=audio_file, audio_bytes=audio_bytes
+            )
             if after is State.DONE and claim.job.kind is not Kind.PROBE:
                 self._learn(claim)
             return after
+
+    def _remarks(self, job_id: str) -> str | None:
+        """What its user should know of the audio, though it is done."""
+        latest = {row["passage"]: row["message"] for row in self._db.rows("remarks", job_id=job_id, kind=REMARK)}
+        return " ".join(latest[passage] for passage in sorted(latest)) or None
 
     def _learn(self, claim: Claim) -> None:
         """Paces are kept at speed 1; a job's own speed is taken out."""
@@ -261,6 +256,19 @@ class WorkerDesk:
             LeaseLostError: The claim is void.
         """
         return self._let_go(claim, Verb.FAIL, error=error)
+
+    def stumble(self, claim: Claim, error: dict[str, Any]) -> State:
+        """Something went wrong that may not happen again: the job is tried again, unless it has stumbled too often.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        with self._db.write():
+            self._require(claim)
+            if self._changes.count_crash(claim.job.id) >= MAX_CRASHES:
+                return self._changes.move(claim.job.id, Verb.FAIL, error=error)
+            reason = f"it stumbled and is tried again: {error['message']}"
+            return self._changes.move(claim.job.id, Verb.RELEASE, reason=reason)
 
     def suspend(self, claim: Claim, reason: str) -> State:
         """The job cannot go on now, through no fault of its own; it is paused, and resumed by its user or the host.

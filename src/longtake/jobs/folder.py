@@ -1,11 +1,14 @@
 """The data folder: where things lie, who hosts it, how much room it has. Knows no row.
 
 =========================  ==================================================================================
-jobs.db                    the job store
+jobs.db                    the job store; with -wal and -shm while somebody uses it
+jobs.db.schema-1.bak       the store before its schema became 2: `backups`
+jobs.db.damaged-<time>     a store that was set aside: `repair`
 host.lock                  held by the one process that runs workers on this folder
 jobs/<id>/passages/        committed stretches of passages: 000012.0004-3.pcm is the fifth of passage 12, under token 3
 jobs/<id>/part-3.mp3       the growing file of token 3
 jobs/<id>/audio-3.mp3      the finished file
+jobs/<id>/forgotten        empty: the job's rows are being deleted, and then its folder will be
 cache/                     passages spoken before, for other jobs (room `cache`); deleted at any time without harm
 voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
 logs/                      what the workers wrote
@@ -18,17 +21,22 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from longtake.core.errors import ConflictError, DiskFullError, InputError
+from longtake.core.disk import sync_folder
+from longtake.core.errors import ConflictError, DiskFullError, InputError, LongtakeError
 from longtake.core.units import format_bytes
+from longtake.jobs.mounts import network_mount
 
+_TOKEN = re.compile(r"^(?:part|audio|[\d.]+)-(\d+)\.")
 DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
+_FORGOTTEN = "forgotten"
 
 
 def recordings_below(root: Path) -> Path:
@@ -42,12 +50,13 @@ class DataFolder:
     def __init__(self, root: Path, *, floor_bytes: int = DISK_FLOOR_BYTES) -> None:
         """
         Raises:
-            InputError: The folder cannot be made or written.
+            InputError: The folder cannot be made or written, or lies on a network file system.
         """
         self.root = root.expanduser().absolute()
         self.floor_bytes = floor_bytes
         self.make_room: Callable[[int], None] = lambda needed_bytes: None  # asked before a job goes without
         self._lock: IO[str] | None = None
+        self._require_local()
         try:
             for folder in (self.root, self.root / "jobs", self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,6 +69,18 @@ class DataFolder:
                 code="data_folder",
                 param="data",
             ) from error
+
+    def _require_local(self) -> None:
+        for folder in (self.root, self.root / "jobs"):  # the jobs alone may have been moved to a larger disk
+            mount = network_mount(folder)
+            if mount is not None:
+                raise InputError(
+                    f"The data folder {self.root} lies on a network file system: {mount.source} ({mount.type}) at "
+                    f"{mount.point}. Neither locks nor the job store's log can be trusted there. Name a folder on a "
+                    "local disk with --data; finished audio may go anywhere.",
+                    code="network_file_system",
+                    param="data",
+                )
 
     @property
     def database(self) -> Path:
@@ -97,9 +118,47 @@ class DataFolder:
         """Where the part of a claim goes when it is finished; the row names it afterwards."""
         return self.job(job_id) / f"audio-{token}{suffix}"
 
+    def mark_forgotten(self, job_id: str) -> None:
+        """Write down, durably, that the job is meant to be deleted: `removal` tells what for."""
+        with suppress(OSError, LongtakeError):  # no files; or a full disk: deleting goes first
+            mark = self.job(job_id) / _FORGOTTEN
+            mark.touch()
+            sync_folder(mark.parent)
+
+    def unmark_forgotten(self, job_id: str) -> None:
+        (self.job(job_id) / _FORGOTTEN).unlink(missing_ok=True)
+
+    def is_marked_forgotten(self, job_id: str) -> bool:
+        return (self.job(job_id) / _FORGOTTEN).exists()
+
+    def files_by_token(self, job_id: str) -> list[tuple[Path, int]]:
+        """What the workers wrote for a job, half-written files too, each with the token that it bears."""
+        found = [*self.job(job_id).iterdir(), *self.passages(job_id).iterdir()]
+        return [(path, int(token[1])) for path in found if (token := _TOKEN.search(path.name))]
+
     def remove_job(self, job_id: str) -> None:
-        """Delete a job's files; missing ones are fine."""
-        shutil.rmtree(self.job(job_id), ignore_errors=True)
+        """Delete a job's files, the mark last; missing ones are fine. Its rows go first: `removal.remove_job`."""
+        folder = self.job(job_id)
+        with suppress(OSError):
+            for path in folder.iterdir():
+                if path.name != _FORGOTTEN:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def jobs_on_disk(self, *, with_forgotten: bool = False) -> list[str]:
+        """The ids of all jobs that have files; those that are meant to be deleted only when they are asked for."""
+        with os.scandir(self.root / "jobs") as entries:
+            found = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        return [job_id for job_id in found if with_forgotten or not self.is_marked_forgotten(job_id)]
+
+    def job_bytes(self, job_id: str) -> int:
+        """What a job's files take, by their lengths."""
+        total = 0
+        for folder, _, files in os.walk(self.job(job_id)):
+            for name in files:
+                with suppress(OSError):  # deleted since
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -128,7 +187,7 @@ class DataFolder:
         if self._reserve.exists() or self.free_bytes() < 2 * self.floor_bytes:
             return
         with suppress(OSError), self._reserve.open("wb") as file:
-            file.write(bytes(RESERVE_BYTES))
+            file.write(bytes(min(RESERVE_BYTES, self.floor_bytes // 2)))  # a small disk has a small floor
 
     def release_reserve(self) -> None:
         """The disk is full: give back what was laid aside."""

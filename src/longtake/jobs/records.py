@@ -74,6 +74,7 @@ class Stretch:
         marks: Of the whole passage, with its last stretch.
         number: Within the passage, from 0.
         is_last: The passage ends here.
+        remark: What the job's user should know of it.
     """
 
     index: int
@@ -84,6 +85,7 @@ class Stretch:
     number: int = 0
     is_last: bool = True
     trace_bytes: int = 0
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,14 @@ class SpokenPassage:
     Attributes:
         stretches: In order, at least one.
         is_whole: The passage is spoken to its end; ``marks`` are there only then.
+        expected_s: How long the whole passage will probably last, without the silence before it.
     """
 
     index: int
     stretches: tuple[Stretch, ...]
     is_whole: bool
     marks: tuple[Mark, ...]
+    expected_s: float = field(default=0.0, compare=False)  # a guess about it, no part of it
 
     @property
     def samples(self) -> int:
@@ -122,6 +126,7 @@ class Job:
         out_path: Where the command line wants a copy; never set over HTTP.
         out_subtitles: Kinds of subtitles that are wanted beside that copy.
         delivered_at: When the copy was made.
+        earlier_of: This is the earlier version of that job, which is spoken again from some point.
     """
 
     id: str
@@ -147,6 +152,7 @@ class Job:
     out_path: str | None
     out_subtitles: tuple[str, ...] = ()
     delivered_at: float | None = None
+    earlier_of: str | None = None
 
     @property
     def is_undelivered(self) -> bool:
@@ -168,6 +174,7 @@ class Claim:
     Attributes:
         expected_s: Of each passage, how long it will probably last, silence before it included.
         spoken: Passage index → what was committed of it; also passages that are not whole.
+        seeds: Passage index → the seed that counts for it instead of the job's.
     """
 
     job: Job
@@ -176,6 +183,26 @@ class Claim:
     passages: tuple[Passage, ...]
     expected_s: tuple[float, ...]
     spoken: Mapping[int, SpokenPassage]
+    seeds: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a job is cut back to, and how it goes on from there.
+
+    Attributes:
+        index: Of the passage where it is; all passages behind it are to be spoken anew.
+        number: Stretches of that passage that stay as they are.
+        tail: What stays of the stretch behind those, under a file of its own; None when nothing does.
+        from_s: Where that is in the finished audio.
+        seed: Counts from here on instead of the job's.
+    """
+
+    index: int
+    number: int
+    tail: Stretch | None
+    from_s: float
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +218,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """What a worker says of itself. `beat_monotonic_s` belongs to boot `boot_id`."""
+    """What a worker says of itself, and what the store knows of it. Monotonic times belong to boot `boot_id`.
+
+    Attributes:
+        held: Leases: a job counts from its claim on, though the worker may hang before it says that it is active.
+        committed_monotonic_s: When something was last committed to one of them, or one was claimed; None without any.
+    """
 
     id: str
     engine: str
@@ -201,6 +233,8 @@ class WorkerRow:
     steps: int
     active: int
     beat_monotonic_s: float
+    held: int = 0
+    committed_monotonic_s: float | None = None
     cache_hits: int = 0
     cache_misses: int = 0
 

@@ -60,6 +60,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         out_path=row["out_path"],
         out_subtitles=tuple(json.loads(row["out_subtitles"])),
         delivered_at=row["delivered_at"],
+        earlier_of=row["earlier_of"],
     )
 
 
@@ -109,7 +110,20 @@ def _spoken(passage: sqlite3.Row, rows: list[sqlite3.Row]) -> SpokenPassage:
                 trace_bytes=row["trace_bytes"],
             )
         )
-    return SpokenPassage(passage["position"], tuple(stretches), is_whole, marks)
+    expected_s = max(0.0, passage["estimated_s"] - passage["silence_before_s"])
+    return SpokenPassage(passage["position"], tuple(stretches), is_whole, marks, expected_s)
+
+
+def stretch_to_row(job_id: str, stretch: Stretch) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "position": stretch.index,
+        "number": stretch.number,
+        "file": stretch.file,
+        "sha256": stretch.sha256,
+        "samples": stretch.samples,
+        "trace_bytes": stretch.trace_bytes,
+    }
 
 
 def marks_to_json(marks: Iterable[Mark]) -> str:
@@ -130,6 +144,8 @@ def worker_from_row(row: sqlite3.Row) -> WorkerRow:
         steps=row["steps"],
         active=row["active"],
         beat_monotonic_s=row["beat_mono"],
+        held=row["held"],
+        committed_monotonic_s=row["committed_mono"],
         cache_hits=row["cache_hits"],
         cache_misses=row["cache_misses"],
     )

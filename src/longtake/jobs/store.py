@@ -9,7 +9,8 @@ from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import ConflictError, InputError, QueueFullError
 from longtake.core.records import Passage
 from longtake.core.units import format_duration
-from longtake.jobs.changes import Changes
+from longtake.jobs.changes import MAX_CRASHES, Changes
+from longtake.jobs.cuts import Cuts
 from longtake.jobs.database import Database
 from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, QueueLimits, SpokenPassage, WorkerRow
 from longtake.jobs.rows import (
@@ -24,7 +25,6 @@ from longtake.jobs.rows import (
 )
 from longtake.jobs.states import ENDED, State, Verb
 
-MAX_CRASHES = 3
 _LAST = 1 << 62
 
 
@@ -48,6 +48,7 @@ class JobStore:
         self._limits = limits or QueueLimits()
         self._new_id = new_id
         self._changes = Changes(db, self._clock)
+        self.cuts = Cuts(db, self._changes)
 
     # Submitting
 
@@ -78,7 +79,7 @@ class JobStore:
         job_id = self._new_id()
         rows = [planned_to_row(job_id, planned) for planned in passages]  # outside: the write lock is everyone's
         spec_json = spec_to_json(spec)
-        with self._db.write():
+        with self._db.write("submit"):
             if idempotency is not None and (known := self.known(*idempotency)):
                 return known, False
             if kind is not Kind.PROBE:
@@ -226,6 +227,7 @@ class JobStore:
             after = self._changes.move(job_id, verb)
             if verb is Verb.RESUME and before.state is not after:
                 self._db.execute("reset_crashes", id=job_id)
+                self._db.execute("stand_alone", id=job_id)  # who goes on with an earlier version wants to keep it
             elif verb is Verb.PAUSE and after is State.PAUSED and before.reason is not None:
                 # Paused for a reason, it would go on when the reason is gone; now its user says no.
                 self._db.execute("set_state", id=job_id, state=after, reason=None)
@@ -241,12 +243,12 @@ class JobStore:
         """
         with self._db.write():
             self._changes.move(job_id, Verb.REOPEN, reason="its finished file has gone")
-            self._db.execute("forget_audio", id=job_id)
+            self._db.execute("stand_alone", id=job_id)
             return self._changes.job(job_id)
 
     def note_delivered(self, job_id: str) -> None:
         """The copy that the command line was asked for lies in its place."""
-        with self._db.write():
+        with self._db.write("delivered"):
             self._db.execute("set_delivered", id=job_id, now=self._clock.wall_s())
 
     # Housekeeping, by the host of the data folder
@@ -280,10 +282,10 @@ class JobStore:
 
     def _free(self, job_id: str, crashed: str | None) -> None:
         if crashed is not None:
-            row = self._db.row("count_crash", id=job_id)
-            if row is not None and row["crashes"] >= MAX_CRASHES:
+            crashes = self._changes.count_crash(job_id)
+            if crashes >= MAX_CRASHES:
                 message = (
-                    f"{row['crashes']} workers died while they spoke this job, the last one so: {crashed}. It is set "
+                    f"{crashes} workers died while they spoke this job, the last one so: {crashed}. It is set "
                     f"aside so that it harms no other. What was spoken is kept; `longtake resume {job_id}` tries again."
                 )
                 error = {"message": message, "type": "worker_error", "param": None, "code": "job_kills_workers"}
@@ -303,7 +305,15 @@ class JobStore:
                 raise ConflictError(
                     f"The job {job_id} is {job.state}. Cancel it before it is deleted.", code=f"job_is_{job.state}"
                 )
+            self._db.execute("outlive", id=job_id)
             self._db.execute("forget_job", id=job_id)
+
+    def deletable_jobs(self) -> list[tuple[str, float]]:
+        """(id, when it ended) of the ended jobs that nobody waits for, the first ended first.
+
+        Not among them: one whose copy is not delivered yet, and an earlier version while the new one is being made.
+        """
+        return [(row["id"], row["ended_at"]) for row in self._db.rows("deletable_jobs")]
 
     def stale_transients(self, older_than_s: float) -> list[str]:
         """Ended speech and probe jobs that nobody needs any more."""

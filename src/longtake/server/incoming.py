@@ -19,14 +19,16 @@ _JOB_ID = re.compile(r"job_[0-9A-Za-z_-]{1,60}")
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
-def json_body(kind: type[B]) -> Callable[[Request], Awaitable[B]]:
+def json_body(kind: type[B], *, is_required: bool = True) -> Callable[[Request], Awaitable[B]]:
     """A dependency that reads and checks a JSON body, whatever its Content-Type says: curl says a form.
+
+    Where none is required, nothing counts as a body without a field.
 
     The dependency raises InputError: the body is not UTF-8, not JSON, or not a `kind`.
     """
 
     async def read(request: Request) -> B:
-        data = await request.body()
+        data = await request.body() or (b"" if is_required else b"{}")
         try:
             data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -56,10 +58,10 @@ def checked_fields(kind: type[B], fields: Mapping[str, Any]) -> B:
         raise InputError(failure.message, code=failure.code, param=failure.param) from None
 
 
-def documented(kind: type[Body]) -> dict[str, Any]:
+def documented(kind: type[Body], *, is_required: bool = True) -> dict[str, Any]:
     """The part of OpenAPI that tells of a body which `json_body` reads."""
     schema = kind.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}
 
 
 def _valid_job_id(job_id: Annotated[str, Path()]) -> str:

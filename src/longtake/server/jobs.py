@@ -8,14 +8,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from longtake.core.errors import NotFoundError
+from longtake.core.errors import InputError, NotFoundError
+from longtake.delivery import speak_again
 from longtake.jobs.records import Job, Kind
+from longtake.jobs.removal import remove_job
 from longtake.jobs.store import JobStore
 from longtake.server.backend import Context
 from longtake.server.check import to_request
 from longtake.server.incoming import JobId, documented, idempotency_key, json_body
-from longtake.server.views import to_job_view
-from longtake.wire.jobs import JobBody, JobDeleted, JobList, JobView
+from longtake.server.views import to_job_view, to_resumed_view
+from longtake.wire.jobs import JobBody, JobDeleted, JobList, JobView, ResumeBody, ResumedView
 
 PREFIX = "/v1/audio/jobs"
 
@@ -77,10 +79,17 @@ def routes(context: Context) -> APIRouter:
         """Stop at once and rest; the passage that was being spoken is spoken again later."""
         return await steer(job_id, store.pause)
 
-    @router.post("/{job_id}/resume")
-    async def resume(job_id: JobId) -> JobView:
-        """Go on with a paused job, or with a failed one at the first passage that is missing."""
-        return await steer(job_id, store.resume)
+    @router.post("/{job_id}/resume", openapi_extra=documented(ResumeBody, is_required=False))
+    async def resume(
+        job_id: JobId, body: Annotated[ResumeBody, Depends(json_body(ResumeBody, is_required=False))]
+    ) -> ResumedView:
+        """Go on with a paused job, or with a failed one at the first passage that is missing.
+
+        With `from_seconds`, whatever its state: cut it back to the turn at that time and speak on from there.
+        """
+        view = await context.in_store(_resume, context, job_id, body)
+        backend.wake(view.engine)
+        return view
 
     return router
 
@@ -109,6 +118,19 @@ def _submit(context: Context, body: JobBody, key: str | None) -> tuple[JobView, 
     return to_job_view(job, context.backend.store), job.spec.engine, is_new
 
 
+def _resume(context: Context, job_id: str, body: ResumeBody) -> ResumedView:
+    backend = context.backend
+    find_job(backend.store, job_id)
+    if body.from_seconds is None:
+        if body.seed is not None:
+            raise InputError(
+                "The seed is for what is spoken again: give from_seconds with it.", code="seed_alone", param="seed"
+            )
+        return to_resumed_view(backend.store.resume(job_id), backend.store, None)
+    again = speak_again(backend.store, backend.folder, job_id, body.from_seconds, seed=body.seed)
+    return to_resumed_view(again.job, backend.store, again)
+
+
 def _list(store: JobStore, limit: int, after: str | None) -> JobList:
     before = None if after is None else find_job(store, after).number
     found = store.jobs(before=before, limit=limit + 1)
@@ -117,6 +139,4 @@ def _list(store: JobStore, limit: int, after: str | None) -> JobList:
 
 def _delete(context: Context, job_id: str) -> None:
     find_job(context.backend.store, job_id)
-    context.backend.store.forget(job_id)
-    # Rows first: files without rows are harmless, rows without files are not.
-    context.backend.folder.remove_job(job_id)
+    remove_job(context.backend.store, context.backend.folder, job_id)

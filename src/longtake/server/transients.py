@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from longtake.core.errors import ConflictError, LongtakeError, NotFoundError
+from longtake.jobs.removal import remove_job
 from longtake.jobs.states import ENDED
 from longtake.server.backend import Backend, Beat
 from longtake.server.hop import Hop
@@ -60,9 +61,7 @@ class Transients:
                     job = store.job(job_id)
             if job.state not in ENDED:
                 return job.spec.engine
-            store.forget(job_id)
+            remove_job(store, self._backend.folder, job_id)
         except NotFoundError:
-            pass
-        # Rows first: files without rows are harmless, rows without files are not.
-        self._backend.folder.remove_job(job_id)
+            self._backend.folder.remove_job(job_id)  # somebody is at it, and perhaps has not come to the files
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from longtake.core.records import Voice
 from longtake.core.units import seconds_of
+from longtake.delivery import Again
 from longtake.intake import Judged
 from longtake.jobs.records import Job
-from longtake.jobs.states import ENDED, State, allowed
+from longtake.jobs.states import ENDED, State, allowed, can_again
 from longtake.jobs.store import JobStore
 from longtake.wire.check import CheckedSpeaker, CheckView, EstimateView, FindingView
-from longtake.wire.jobs import ErrorDetail, JobView, Progress, SpeakerView
+from longtake.wire.jobs import AgainView, ErrorDetail, JobView, Progress, ResumedView, SpeakerView
 from longtake.wire.listings import VoiceView
 
 _TOO_BIG = frozenset({"too_many_characters", "too_long"})
@@ -46,8 +47,27 @@ def to_job_view(job: Job, store: JobStore) -> JobView:
         seed=job.spec.seed,
         settings=dict(job.spec.settings),
         audio_bytes=job.audio_bytes,
-        can=[*allowed(job.state), *(["delete"] if job.state in ENDED else [])],
+        earlier_of=job.earlier_of,
+        can=_can(job),
     )
+
+
+def to_resumed_view(job: Job, store: JobStore, again: Again | None) -> ResumedView:
+    found = None
+    if again is not None:
+        found = AgainView(
+            from_seconds=round(again.from_s, 3),
+            speaker=again.label,
+            text=again.line.text,
+            seed=again.seed,
+            earlier_version=again.earlier_id,
+        )
+    return ResumedView(**dict(to_job_view(job, store)), again=found)
+
+
+def _can(job: Job) -> list[str]:
+    again = ["again"] if can_again(job.state) and job.audio_samples else []
+    return [*allowed(job.state), *again, *(["delete"] if job.state in ENDED else [])]
 
 
 def _to_error(job: Job) -> ErrorDetail | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from longtake.core.units import format_bytes
+from longtake.core.errors import InputError
+from longtake.core.units import format_bytes, parse_time
 from longtake.studio.casting import offer_voices
 from longtake.studio.check_html import complaint_html, findings_html, speaker_label, summary_html
 from longtake.studio.client import Api, ApiError
@@ -200,6 +201,19 @@ class Actions:
             return {self._page.complaint: complaint_html(error.told(language))}
         return updates | {self._page.complaint: ""} | await self.list_jobs(language, job_id)
 
+    async def again(self, time: str, job_id: str, language: str) -> Updates:
+        """Speak the job again from a time on, such as 12:30."""
+        page = self._page
+        try:
+            from_s = parse_time(time or "", "from")
+        except InputError:
+            return {page.complaint: complaint_html(say(language, "again_no_time", time=(time or "")[:40]))}
+        try:
+            updates = self._job(await self._api.again(job_id, from_s), language, "")  # another take, another player
+        except ApiError as error:
+            return {page.complaint: complaint_html(error.told(language))}
+        return updates | {page.complaint: "", page.again_from: ""} | await self.list_jobs(language, job_id)
+
     async def list_jobs(self, language: str, job_id: str) -> Updates:
         try:
             return {self._page.recent: jobs_html(language, await self._api.jobs(RECENT_JOBS), job_id)}
@@ -231,6 +245,8 @@ class Actions:
         is_any_useful = any(verb in job.can for verb in buttons)
         for verb, button in buttons.items():
             updates[button] = gr.update(interactive=verb in job.can, visible=is_any_useful)
+        for part in (page.again_from, page.again):
+            updates[part] = gr.update(visible="again" in job.can)
         shown = f"{key} {job.state}"
         if shown != shown_player:
             updates[page.shown_player] = shown

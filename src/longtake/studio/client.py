@@ -90,6 +90,10 @@ class Api:
             raise ValueError(verb)
         return await self._ask(JobView, "POST", f"{_path_of(job_id)}/{verb}")
 
+    async def again(self, job_id: str, from_seconds: float) -> JobView:
+        """Speak a job again from the turn at that time on."""
+        return await self._ask(JobView, "POST", f"{_path_of(job_id)}/resume", json={"from_seconds": from_seconds})
+
     async def readiness(self) -> Readiness:
         """Whether every engine can speak; not ready is an answer, too."""
         return await self._ask(Readiness, "GET", "/readyz", answers=(200, 503))

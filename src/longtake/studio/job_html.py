@@ -127,10 +127,11 @@ def player_html(language: str, job: JobView, base: str) -> str:
         # The phase in the address keeps the browser from taking the stream it knows for the finished file.
         # A growing file is asked for only when somebody listens: it holds a connection until the job is done.
         preload = "metadata" if phase == "done" else "none"
+        take = f"done-{job.ended_at}" if phase == "done" else phase  # spoken again it is another file
         player = (
             f'<p class="lt-listen" id="lt-listen">{told}</p>'
             f'<audio controls class="lt-audio" aria-labelledby="lt-listen" data-job="{safe(job.id)}" '
-            f'preload="{preload}" src="{at}/audio?{phase}"></audio>'
+            f'preload="{preload}" src="{at}/audio?{take}"></audio>'
         )
     if phase == "live":
         return player

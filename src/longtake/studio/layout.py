@@ -55,6 +55,8 @@ class Layout:
     pause: Any
     resume: Any
     cancel: Any
+    again_from: Any
+    again: Any
     recent_title: Any
     recent: Any
     language: Any
@@ -86,14 +88,15 @@ class Layout:
         }
         for name in ("model", "format", "speed"):
             updates[getattr(self, name)] = gr.update(label=say_it[name])
-        for name in ("example_en", "example_zh", "start", "pause", "resume", "cancel"):
+        updates[self.again_from] = gr.update(placeholder=say_it["again_from"])
+        for name in ("example_en", "example_zh", "start", "pause", "resume", "cancel", "again"):
             updates[getattr(self, name)] = gr.update(value=say_it[name])
         return updates
 
 
 _FIXED = (
     *("other_language", "script", "script_hint", "upload", "example_en", "example_zh", "model", "format", "loudness"),
-    *("speed", "start", "pause", "resume", "cancel"),
+    *("speed", "start", "pause", "resume", "cancel", "again_from", "again"),
 )
 
 
@@ -191,6 +194,18 @@ def build_layout(open_file_js: str) -> Layout:
         with gr.Row():
             for name in ("pause", "resume", "cancel"):
                 parts[name] = gr.Button(told(name), size="sm", min_width=70, elem_id=f"lt-{name}")
+        with gr.Row(elem_id="lt-again-row"):
+            parts["again_from"] = gr.Textbox(
+                placeholder=told("again_from"),
+                show_label=False,
+                container=False,
+                max_lines=1,
+                max_length=20,
+                min_width=120,
+                visible=False,
+                elem_id="lt-again-from",
+            )
+            parts["again"] = gr.Button(told("again"), size="sm", min_width=90, visible=False, elem_id="lt-again")
     with gr.Column(elem_id="lt-recent"):
         parts["recent_title"] = gr.HTML(title_html(FIRST_LANGUAGE, "recent"), js_on_load=None, apply_default_css=False)
         parts["recent"] = gr.HTML("", js_on_load=CHOOSE_JOB_JS, apply_default_css=False, elem_id="lt-jobs")

@@ -100,7 +100,7 @@ def _check_outputs(page: Layout) -> list[Any]:
 def _wire_job(page: Layout, actions: Actions) -> None:
     panel = [
         *(page.job_panel, page.job, page.player, page.shown_player, page.job_tick, page.job_id),
-        *(page.pause, page.resume, page.cancel, page.recent, page.complaint),
+        *(page.pause, page.resume, page.cancel, page.again_from, page.again, page.recent, page.complaint),
     ]
     job = [page.job_id, page.language, page.shown_player]
     asked = [page.script, page.model, page.format, page.loudness, page.speed, page.picks, page.cast, page.language]
@@ -116,6 +116,7 @@ def _wire_job(page: Layout, actions: Actions) -> None:
     page.job_tick.tick(actions.follow_job, job, panel, **_QUIET)
     for verb, button in (("pause", page.pause), ("resume", page.resume)):
         button.click(_steering(actions, verb), job, panel, **_QUIET)
+    gr.on([page.again.click, page.again_from.submit], actions.again, [page.again_from, *job[:2]], panel, **_QUIET)
     page.cancel.click(_steering(actions, "cancel"), job, panel, js=style.confirm_js(), **_QUIET)
 
 

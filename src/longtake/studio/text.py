@@ -99,6 +99,12 @@ TEXT: Final[dict[str, Phrase]] = {
     "progress": Phrase("Progress", "进度"),
     "pause": Phrase("Pause", "暂停"),
     "resume": Phrase("Go on", "继续"),
+    "again_from": Phrase("Again from (12:30)", "从这里重录 (12:30)"),
+    "again": Phrase("Speak again", "重新朗读"),
+    "again_no_time": Phrase(
+        "“{time}” is no point in time. Write minutes and seconds, such as 12:30.",
+        "“{time}”不是有效的时间。请写分和秒，例如 12:30。",
+    ),
     "cancel": Phrase("Cancel", "取消任务"),
     "cancel_sure": Phrase("Cancel this job? It cannot be resumed afterwards.", "确定取消这个任务吗？取消后无法继续。"),
     "listen_live": Phrase("Listen while it is being spoken", "边生成边听"),

@@ -22,6 +22,7 @@ from longtake.supervise.status import WorkerState, WorkerStatus
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.1
+SLOW_HEART = 4  # while an engine is loaded, silence may last so many times as long
 RESTART = "/v1/admin/restart"  # where a server listens for `restart`; a message names it
 EXIT_CANNOT_LOAD = 2  # a worker's word that its settings are at fault: another start would end the same way
 
@@ -41,12 +42,13 @@ class Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a worker last said of itself."""
+    """What a worker last said of itself; times are monotonic."""
 
     is_ready: bool
     steps: int
     active: int
-    beat_s: float  # monotonic
+    beat_s: float
+    committed_s: float | None = None  # when its work last bore fruit, or was begun; None without work
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Patience:
 
     start_s: float
     stall_s: float
+    ceiling_s: float
     silence_s: float
     stop_s: float
 
@@ -249,10 +252,16 @@ class Supervisor:
     def _fault(self, slot: _Slot, now_s: float) -> str | None:
         patience, progress = self._patience, slot.progress
         if not progress.is_ready:
-            is_late = now_s - slot.spawned_s > patience.start_s
-            return f"it had not loaded its engine after {patience.start_s:.0f} s" if is_late else None
+            if now_s - slot.spawned_s > patience.start_s:
+                return f"it had not loaded its engine after {patience.start_s:.0f} s"
+            # One that hangs here may hold the store's write lock, and everybody waits. Imports make hearts slow.
+            silence_s = SLOW_HEART * patience.silence_s
+            is_silent = now_s - progress.beat_s > silence_s
+            return f"its heart did not beat for {silence_s:.0f} s while it loaded" if is_silent else None
         if now_s - slot.moved_s > patience.stall_s:
-            return f"it made no step for {patience.stall_s:.0f} s with {progress.active} jobs in hand"
+            return f"it made no step for {patience.stall_s:.0f} s with {progress.active} jobs in hand (stall)"
+        if progress.committed_s is not None and now_s - progress.committed_s > patience.ceiling_s:
+            return f"it made steps, but committed nothing for {patience.ceiling_s:.0f} s (ceiling)"
         if now_s - progress.beat_s > patience.silence_s:
             return f"its heart did not beat for {patience.silence_s:.0f} s"
         return None

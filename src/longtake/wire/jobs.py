@@ -38,6 +38,18 @@ class JobBody(CheckBody):
     title: Name | None = None
 
 
+class ResumeBody(Body):
+    """How to go on; all of it may be left out.
+
+    Attributes:
+        from_seconds: Speak again from the turn at this time of the finished audio on.
+        seed: For what is spoken again; without it a fresh one.
+    """
+
+    from_seconds: float | None = Field(None, ge=0)
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+
+
 class ErrorDetail(View):
     """OpenAI's error; all four keys are always there."""
 
@@ -69,8 +81,9 @@ class JobView(View):
 
     Attributes:
         place_in_queue: Jobs that are begun before it; None when it does not wait.
-        can: What may be asked of it now: ``pause``, ``resume``, ``cancel``, ``delete``.
+        can: What may be asked of it now: ``pause``, ``resume``, ``cancel``, ``again``, ``delete``.
         audio_bytes: Size of the finished file.
+        earlier_of: This is what that job was before it was spoken again from some point.
     """
 
     id: str
@@ -94,7 +107,31 @@ class JobView(View):
     seed: int
     settings: dict[str, Any]
     audio_bytes: int | None
+    earlier_of: str | None = None
     can: list[str]
+
+
+class AgainView(View):
+    """Where a job was cut back to.
+
+    Attributes:
+        from_seconds: In the finished audio; at or before what was asked for.
+        speaker, text: The line that begins there.
+        seed: Counts from there on.
+        earlier_version: The job that holds what was there, until this one is done.
+    """
+
+    from_seconds: float
+    speaker: str
+    text: str
+    seed: int
+    earlier_version: str
+
+
+class ResumedView(JobView):
+    """The job that goes on; `again` only if it was cut back."""
+
+    again: AgainView | None
 
 
 class JobList(View):

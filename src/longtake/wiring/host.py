@@ -7,29 +7,33 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from longtake.cache import PassageCache
 from longtake.config import Settings
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import DiskFullError, LongtakeError
+from longtake.delivery import audio_path
 from longtake.intake import Intake
+from longtake.jobs.damage import require_new
 from longtake.jobs.database import Database
-from longtake.jobs.desk import LEASE_S
 from longtake.jobs.folder import DataFolder, recordings_below
 from longtake.jobs.records import Job, QueueLimits
+from longtake.jobs.removal import remove_job
+from longtake.jobs.repair import Repair, repair_store
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
 from longtake.supervise import Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
 from longtake.voices import VoiceStore
+from longtake.wiring.keeper import Keeper
 from longtake.worker.loop import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
 
 log = logging.getLogger(__name__)
 
 TIDY_S = 5.0
-SILENT_BEATS = 6  # so many beats missed, one after the other, and a worker is taken for frozen
 TRANSIENT_KEEP_S = 60.0
 
 
@@ -44,6 +48,7 @@ class Host:
 
         Raises:
             InputError: The data folder or an engine's name cannot be used.
+            WorkerError: The job store is damaged or lost.
         """
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -51,7 +56,11 @@ class Host:
         self.folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
         self.cache = PassageCache(self.folder.cache)
         self.folder.make_room = self.cache.give_back
-        self.db = Database(self.folder.database, when_full=self.folder.release_reserve)
+        self.db = Database(
+            self.folder.database,
+            when_full=self.folder.release_reserve,
+            when_new=partial(require_new, self.folder),
+        )
         queue = QueueLimits(limits.max_queued_jobs, limits.max_queued_hours * 3600)
         self.store = JobStore(self.db, clock=self.clock, limits=queue)
         self.voices = VoiceStore(recordings or self.folder.voices, clock=self.clock)
@@ -63,6 +72,8 @@ class Host:
             Limits(max_characters=limits.max_characters, max_minutes=limits.max_minutes),
             model=settings.engine.model,
         )
+        self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)
+        self._is_store_checked = False
         self._supervisor: Supervisor | None = None
         self._only_job: str | None = None
         self._tidy_now = threading.Event()
@@ -74,6 +85,16 @@ class Host:
         """Whether the workers are this process's own."""
         return self._supervisor is not None
 
+    def check_store(self) -> None:
+        """Have SQLite read all of the store, once a host; some milliseconds for a small store.
+
+        Raises:
+            WorkerError: It is damaged; the message has the remedy.
+        """
+        if not self._is_store_checked:
+            self.db.check()
+            self._is_store_checked = True
+
     def start_workers(self, *, only_job: Job | None = None) -> None:
         """Become the folder's host: free what a dead host left, start a worker an engine.
 
@@ -82,9 +103,12 @@ class Host:
 
         Raises:
             ConflictError: Another process is the host.
+            WorkerError: The job store is damaged.
         """
         self.folder.require_lock()
+        self.check_store()
         self.folder.keep_reserve()
+        self._keeper.start()
         for job in self.store.release_all():
             log.info("job %s was interrupted and goes on", job.id)
         worker = self.settings.worker
@@ -97,7 +121,8 @@ class Host:
             patience=Patience(
                 start_s=worker.start_timeout_s,
                 stall_s=worker.stall_s,
-                silence_s=SILENT_BEATS * worker.heartbeat_s,
+                ceiling_s=worker.ceiling_s,
+                silence_s=worker.lease_s,  # others may take its jobs by then: it does no more good
                 stop_s=worker.stop_timeout_s,
             ),
             clock=self.clock,
@@ -127,9 +152,9 @@ class Host:
 
     def has_living_worker(self, engine: str) -> bool:
         """Whether some process speaks for this engine on this folder."""
-        now_s = self.clock.monotonic_s()
+        heard_since_s = self.clock.monotonic_s() - self.settings.worker.lease_s
         return any(
-            row.engine == engine and row.boot_id == self.clock.boot_id and now_s - row.beat_monotonic_s < LEASE_S
+            row.engine == engine and row.boot_id == self.clock.boot_id and row.beat_monotonic_s > heard_since_s
             for row in self.store.workers()
         )
 
@@ -151,7 +176,13 @@ class Host:
 
     def _progress(self) -> dict[str, Progress]:
         return {
-            row.id: Progress(row.state == "ready", row.steps, row.active, row.beat_monotonic_s)
+            row.id: Progress(
+                row.state == "ready",
+                row.steps,
+                max(row.active, row.held),
+                row.beat_monotonic_s,
+                row.committed_monotonic_s,
+            )
             for row in self.store.workers()
         }
 
@@ -171,15 +202,24 @@ class Host:
                 log.warning("tidying failed: %s", error)
 
     def tidy(self) -> None:
-        """What nobody asks for: delete delivered speech, resume what a full disk paused."""
+        """What nobody asks for: delete what is kept no longer, resume what a full disk paused."""
         self.folder.keep_reserve()
+        self._keeper.tidy()
         for job_id in self.store.stale_transients(TRANSIENT_KEEP_S):
-            self.store.forget(job_id)
-            self.folder.remove_job(job_id)
+            remove_job(self.store, self.folder, job_id)
+        self.forget_earlier_versions()
         for job in self.store.jobs_in(State.PAUSED):
             if (job.reason or "").startswith(DISK_FULL_REASON) and self._has_room():
                 log.info("there is room again: job %s goes on", job.id)
                 self.store.resume(job.id)
+
+    def forget_earlier_versions(self) -> None:
+        """Delete what jobs were before they were spoken again, once they are done: rows first, then files."""
+        for earlier_id, job_id in self.store.cuts.superseded():
+            has_audio = audio_path(self.folder, self.store.job(job_id)) is not None
+            if has_audio and self.store.cuts.forget_earlier(earlier_id):
+                log.info("job %s is done; its earlier version %s is deleted", job_id, earlier_id)
+                self.folder.remove_job(earlier_id)
 
     def _has_room(self) -> bool:
         try:
@@ -204,6 +244,22 @@ def open_host(settings: Settings, *, workers: bool) -> Iterator[Host]:
         yield host
     finally:
         host.close()
+
+
+def repair_data(settings: Settings) -> Repair:
+    """Mend the job store of a data folder, as its host for that long.
+
+    Raises:
+        ConflictError: Another process is the host; or a newer longtake wrote the store.
+        CapacityError: There is no room for a new store.
+        WorkerError: No new store can be made.
+    """
+    folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+    folder.require_lock()
+    try:
+        return repair_store(folder, SystemClock())
+    finally:
+        folder.unlock()
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
+from types import FrameType
 
 import uvicorn
 
@@ -43,4 +45,13 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
         logging.getLogger("uvicorn.error").addFilter(unfinished_is_told)
         print(f"longtake listens on {url}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # once it has stopped, uvicorn raises the signal again
-            uvicorn.Server(config).run(sockets=[listener])
+            _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A second signal of either kind does not wait: the workers see their pipe end and leave in good order."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            os._exit(130)  # as the command line does for both signals
+        super().handle_exit(sig, frame)

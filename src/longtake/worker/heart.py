@@ -61,5 +61,5 @@ class Heart:
         pulse = self._pulse()
         try:
             self._desk.heartbeat(**asdict(pulse))
-        except LongtakeError as error:
-            log.warning("heartbeat not written: %s", error)
+        except Exception as error:  # a border: a heart that stops for one odd beat would cost a healthy worker its life
+            log.warning("heartbeat not written: %s", error, exc_info=not isinstance(error, LongtakeError))

@@ -16,7 +16,7 @@ from functools import partial
 from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
-from longtake.core.errors import CapacityError, DiskFullError, LeaseLostError, TransientError
+from longtake.core.errors import CapacityError, DiskFullError, InputError, LeaseLostError, TransientError
 from longtake.engines.base import Chunk, End, Ended, Engine, Failed, SpeakRequest, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -26,7 +26,7 @@ from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.mend import mend
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict
 from longtake.worker.reuse import Reuse
-from longtake.worker.run import JobRun
+from longtake.worker.run import STRETCH_AUDIO_S, JobRun
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class WorkerLoop:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
         for run in list(self._runs.values()):
+            self._checkpoint(run)
             self._let_go(run, partial(self._desk.release, run.claim))
         self._settle()
 
@@ -131,9 +132,10 @@ class WorkerLoop:
             claim = run.claim
             token, state = owned.get(claim.job.id, (None, None))
             if token != claim.token:
-                log.warning("lease lost", extra={"job": claim.job.id})
-                self._let_go(run, None)
+                self._lose(run)
             elif state in (State.PAUSING, State.CANCELLING):
+                if state is State.PAUSING:
+                    self._checkpoint(run)
                 self._let_go(run, partial(self._desk.release, claim))
 
     def _claim(self) -> None:
@@ -143,9 +145,15 @@ class WorkerLoop:
                 return
             if any(run.is_suspect for run in self._runs.values()):
                 return
-            claim = self._desk.claim(min_priority=0 if batch < self._settings.max_jobs else 1, suspects=not self._runs)
+            claim = self._desk.claim(
+                min_priority=0 if batch < self._settings.max_jobs else 1,
+                suspects=not self._runs,
+                place=self._engine.place,
+            )
             if claim is None:
                 return
+            if (before := self._runs.get(claim.job.id)) is not None:
+                self._let_go(before, None)  # taken from us, and queued again before we noticed
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
@@ -154,6 +162,7 @@ class WorkerLoop:
         try:
             claim = mend(claim, self._desk, self._folder, keeps_traces=info.keeps_traces)
         except LeaseLostError:
+            _tell_lost(claim)
             return
         except (TransientError, DiskFullError) as error:
             log.warning("the job cannot be begun now: %s", error, extra={"job": claim.job.id})
@@ -185,6 +194,8 @@ class WorkerLoop:
             replayed < REPLAYS
             and self._scheduler.waiting(job.id) < self._engine.info.max_active
             and (run.recorder.lead_s < self._settings.lead_s or run.recorder.has_damaged)
+            # No more than this is ever lost: the disk sets the pace.
+            and sum(other.recorder.uncommitted_s for other in self._runs.values()) < STRETCH_AUDIO_S
         ):
             try:
                 request = run.next_request()
@@ -208,7 +219,7 @@ class WorkerLoop:
         if entry is None:
             return False
         run.take(Chunk(request.id, entry.pcm_T), self._clock.monotonic_s())
-        run.end(Ended(request.id, End.FINISHED, entry.marks))
+        run.end(Ended(request.id, End.FINISHED, entry.marks), is_cached=True)
         return True
 
     def _take(self, result: StepResult) -> None:
@@ -253,19 +264,34 @@ class WorkerLoop:
             log.info("job done", extra={"job": claim.job.id})
             self._let_go(run, None)
         elif run.recorder.outcome is Outcome.LOST or error is None:
-            self._let_go(run, None)
+            self._lose(run)
         elif isinstance(error, DiskFullError):
             reason = f"{DISK_FULL_REASON}: {error.message}"
             self._let_go(run, partial(self._desk.suspend, claim, reason))
         elif isinstance(error, TransientError):
             self._let_go(run, partial(self._desk.release, claim))
-        else:
+        elif isinstance(error, InputError | CapacityError):
             self._fail(run, error)
+        else:  # the disk hiccuped, or longtake made a mistake: neither need happen again
+            log.error("job stumbled: %s", error, extra={"job": claim.job.id}, exc_info=error)
+            self._let_go(run, partial(self._desk.stumble, claim, error_to_dict(error)))
+
+    def _checkpoint(self, run: JobRun) -> None:
+        """Hand over what was spoken since the last stretch, if the engine can go on behind it."""
+        if self._engine.info.keeps_traces:
+            for request_id in run.unheard():
+                run.cut(request_id, self._engine.trace(request_id))
 
     def _fail(self, run: JobRun, error: BaseException) -> None:
         log.error("job failed: %s", error, extra={"job": run.claim.job.id}, exc_info=error)
         claim = run.claim
         self._let_go(run, partial(self._desk.fail, claim, error_to_dict(error)))
+
+    def _lose(self, run: JobRun) -> None:
+        """Another worker may have it by now: not a word more is written of it."""
+        _tell_lost(run.claim)
+        run.recorder.lose()
+        self._let_go(run, None)
 
     def _let_go(self, run: JobRun, verdict: Callable[[], object] | None) -> None:
         """Stop all work on the job, let the recorder commit what it was given, then write the verdict."""
@@ -288,7 +314,11 @@ class WorkerLoop:
             try:
                 verdict()
             except LeaseLostError:
-                log.warning("lease lost before the verdict", extra={"job": claim.job.id})
+                _tell_lost(claim)
             except (TransientError, DiskFullError) as error:
                 log.warning("verdict not written yet: %s", error, extra={"job": claim.job.id})
                 self._verdicts.append((claim, verdict))
+
+
+def _tell_lost(claim: Claim) -> None:
+    log.warning("lease lost: %s is another's, not ours under token %d", claim.job.id, claim.token)

@@ -44,7 +44,13 @@ def main() -> int:
     db = Database(folder.database, when_full=folder.release_reserve)
     clock = SystemClock()
     desk = WorkerDesk(
-        db, assignment.worker_id, assignment.engine, os.getpid(), only_job=assignment.only_job, clock=clock
+        db,
+        assignment.worker_id,
+        assignment.engine,
+        os.getpid(),
+        only_job=assignment.only_job,
+        lease_s=settings.worker.lease_s,
+        clock=clock,
     )
     loop: WorkerLoop | None = None
     state = "loading"
@@ -61,7 +67,7 @@ def main() -> int:
         loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget, cache=cache)
         state = "ready"
         heart.beat_now()
-        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        signal.signal(signal.SIGTERM, partial(_obey_signal, loop))
         follow_orders(sys.stdin, loop.wake, partial(_leave, loop, settings.worker.stop_timeout_s))
         log.info("worker %s speaks with %s, budget %s", assignment.worker_id, assignment.engine, format_bytes(budget))
         loop.run()
@@ -76,6 +82,12 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return EXIT_CANNOT_LOAD if isinstance(error, InputError | CapacityError) else EXIT_ENGINE_FAILED
     return 0
+
+
+def _obey_signal(loop: WorkerLoop, *_: object) -> None:
+    """The first one ends it in good order, a second one does not wait: nothing is lost either way."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_STUCK))
+    loop.stop()
 
 
 def _leave(loop: WorkerLoop, patience_s: float) -> None:

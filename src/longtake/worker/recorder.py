@@ -15,6 +15,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,7 +32,9 @@ from longtake.audio import (
     read_trace,
     write_stretch,
 )
+from longtake.core.disk import disk_error
 from longtake.core.errors import CapacityError, InputError, LeaseLostError, LongtakeError, WorkerError
+from longtake.core.failpoints import reach
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
 from longtake.jobs.desk import WorkerDesk
@@ -54,6 +57,13 @@ class Spoken:
     number: int = 0
     is_last: bool = True
     trace: bytes = b""
+    remark: str = ""
+    is_cached: bool = False  # the passage cache has it, too
+
+    @property
+    def loss_s(self) -> float:
+        """Seconds of audio that would have to be spoken again if it were lost now."""
+        return 0.0 if self.is_cached else seconds_of(len(self.pcm_T))
 
 
 class Outcome(StrEnum):
@@ -94,8 +104,10 @@ class Recorder:
         self._damaged: list[int] = []
         self._spoken = dict(claim.spoken)
         self._lead: dict[tuple[int, int], float] = {}  # stretches of this claim that are not encoded yet, in seconds
+        self._uncommitted_s = 0.0
         self._is_stopping = False
         self._is_encoding_on = False  # though it is stopping
+        self._is_lost = False
         self.has_committed = False  # under this claim
         self.steps = 0  # grows with every commit and every block encoded: encoding is progress, too
         self.outcome: Outcome | None = None
@@ -109,6 +121,7 @@ class Recorder:
         """Hand over a stretch; the bound on how many wait is the loop's: it looks at `lead_s` before it starts more."""
         with self._changed:
             self._offered.append(spoken)
+            self._uncommitted_s += spoken.loss_s
             self._lead[spoken.index, spoken.number] = seconds_of(len(spoken.pcm_T))
             self._changed.notify()
 
@@ -117,6 +130,12 @@ class Recorder:
         """Seconds of audio spoken under this claim and not encoded yet."""
         with self._changed:
             return sum(self._lead.values())
+
+    @property
+    def uncommitted_s(self) -> float:
+        """Seconds of audio that were offered and would be lost now; what the cache has, too, would not be."""
+        with self._changed:
+            return self._uncommitted_s
 
     def spoken(self, index: int) -> SpokenPassage | None:
         """What is committed of a passage by now."""
@@ -159,12 +178,19 @@ class Recorder:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def lose(self) -> None:
+        """The job is another's: what no row names is cleared away when this is stopped."""
+        with self._changed:
+            self._is_lost = True
+
     def _run(self) -> None:
         try:
             self._record()
         except _Stopped:
-            pass
+            if self._is_lost:
+                self._clear_away()
         except LeaseLostError as error:
+            self._clear_away()
             self.error, self.outcome = error, Outcome.LOST
         except BaseException as error:  # a border: the loop decides what becomes of the job
             if not isinstance(error, LongtakeError):
@@ -189,7 +215,7 @@ class Recorder:
         finally:
             assembly.abort(keep=True)  # what was encoded stays for those who listen; no effect on a finished one
         final = self._folder.finished(claim.job.id, claim.token, audio_format.suffix)
-        commit_file(part, final)
+        commit_file(part, final, "audio")
         self._desk.finish(claim, final.name, finished.size_bytes)
         self.outcome = Outcome.FINISHED
 
@@ -206,8 +232,14 @@ class Recorder:
     def _before_block(self) -> None:
         """Between two blocks of speech or silence: whatever has been spoken meanwhile comes first."""
         self._commit_offered()
-        if self._is_stopping and not self._is_encoding_on:
-            raise _Stopped
+        with self._changed:
+            # What came while that was being written is committed, too: `_await` or the next block does it.
+            if self._is_stopping and not self._is_encoding_on and not self._offered:
+                raise _Stopped
+        try:
+            reach("audio-grown")
+        except OSError as error:
+            raise disk_error(error, None) from error
         if self.steps % _LOOK_AT_DISK_EVERY == 0:
             self._folder.require_room(0, "Encoding on")
         self.steps += 1
@@ -248,12 +280,14 @@ class Recorder:
                     number=spoken.number,
                     is_last=spoken.is_last,
                     trace_bytes=len(spoken.trace),
+                    remark=spoken.remark,
                 )
             )
         self._desk.commit(self._claim, committed)
         self.has_committed = True
         self.steps += 1
         with self._changed:
+            self._uncommitted_s -= sum(spoken.loss_s for spoken in offered)
             for stretch in committed:
                 before = self._spoken.get(stretch.index)
                 stretches = (*before.stretches, stretch) if before else (stretch,)
@@ -279,11 +313,26 @@ class Recorder:
         self._news()
 
     def _sweep(self) -> None:
-        """Remove what earlier claims left: growing and finished files without a row, stretches that no row names."""
+        """Remove what earlier claims left: growing and finished files without a row, stretches that no row names.
+
+        What bears a later token belongs to a successor: this worker was frozen until now, and does not know it yet.
+        """
+        self._remove_unnamed(range(self._claim.token + 1))
+
+    def _clear_away(self) -> None:
+        """A successor has swept already; what was written here since, no row names and nobody else removes.
+
+        Without one all stays: the part for those who listen, the rest for the sweep of the next claim.
+        """
+        own = self._claim.token
+        with suppress(OSError):  # as of a job that was deleted meanwhile
+            if any(token > own for _, token in self._folder.files_by_token(self._claim.job.id)):
+                self._remove_unnamed(range(own, own + 1))
+
+    def _remove_unnamed(self, tokens: range) -> None:
         named = {stretch.file for passage in self._spoken.values() for stretch in passage.stretches}
-        job = self._folder.job(self._claim.job.id)
-        for path in [*job.glob("part-*"), *job.glob("audio-*"), *self._folder.passages(job.name).iterdir()]:
-            if path.name not in named:
+        for path, token in self._folder.files_by_token(self._claim.job.id):
+            if token in tokens and path.name not in named:
                 path.unlink(missing_ok=True)
 
 

@@ -54,9 +54,9 @@ class Reuse:
             heard.chunks.append(chunk.pcm_T)
 
     def end(self, ended: Ended) -> None:
-        """A passage is spoken to its end: it is kept."""
+        """A passage is spoken to its end: it is kept, unless there is something to say of it."""
         heard = self._heard.pop(ended.request_id, None)
-        if heard is not None and self._cache is not None:
+        if heard is not None and self._cache is not None and not ended.message:
             self._cache.put(heard.key, Entry(np.concatenate([np.empty(0, np.int16), *heard.chunks]), ended.marks))
 
     def forget(self, job_id: str) -> None:

@@ -68,7 +68,7 @@ class JobRun:
             voices={line.speaker: spec.voices[line.speaker] for line in passage.lines},
             speed=spec.speed,
             expected_s=max(0.0, self.claim.expected_s[index] - passage.silence_before_s),
-            seed=passage_seed(spec.seed, index),
+            seed=passage_seed(self.claim.seeds.get(index, spec.seed), index),
             settings=spec.settings,
             trace=self.recorder.trace(index),
             past=tuple((self.claim.passages[i], self.recorder.trace(i)) for i in self._past_of(index)),
@@ -95,6 +95,10 @@ class JobRun:
             or (speaking.chunks and now_s - speaking.begun_at >= STRETCH_AGE_S)
         ]
 
+    def unheard(self) -> list[str]:
+        """Requests that have spoken since their last stretch."""
+        return [request_id for request_id, speaking in self._speaking.items() if speaking.chunks]
+
     def cut(self, request_id: str, trace: bytes) -> None:
         """Hand a stretch to the recorder: all that was taken since the last one."""
         speaking = self._speaking[request_id]
@@ -105,8 +109,12 @@ class JobRun:
         )
         self._speaking[request_id] = _Speaking(speaking.request, speaking.number + 1)
 
-    def end(self, ended: Ended) -> None:
-        """A passage is spoken to its end."""
+    def end(self, ended: Ended, *, is_cached: bool = False) -> None:
+        """A passage is spoken to its end.
+
+        Args:
+            is_cached: It lies in the passage cache as well.
+        """
         speaking = self._speaking.pop(ended.request_id)
         self.recorder.offer(
             Spoken(
@@ -116,6 +124,8 @@ class JobRun:
                 speaking.number,
                 is_last=True,
                 trace=ended.trace,
+                remark=ended.message,
+                is_cached=is_cached,
             )
         )
 

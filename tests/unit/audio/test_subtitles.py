@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtake.audio.subtitles import Cue, SpokenPassage, build_cues, to_srt, to_vtt
+from longtake.audio.subtitles import Cue, SpokenPassage, build_cues, line_starts, to_srt, to_vtt
 from longtake.core.records import Line, Mark
 
 TWO = {1: "Alice", 2: "Bob"}
@@ -171,3 +171,27 @@ def test_cues_are_made_as_passages_come() -> None:
     cues = build_cues(passages())  # type: ignore[arg-type]
     next(cues)
     assert len(taken) <= 3
+
+
+def test_lines_begin_where_their_first_words_are_heard() -> None:
+    lines = (Line(1, "One two. ", "en"), Line(2, "Three.", "en"), Line(1, " Four five.", "en"))
+    marks = tuple(
+        Mark(place + 0.1, place + 0.9, text, speaker)
+        for place, (text, speaker) in enumerate([("One ", 1), ("two. ", 1), ("Three.", 2), (" Four ", 1), ("five.", 1)])
+    )
+    marked = SpokenPassage(10.0, 5.0, marks, lines)
+    assert line_starts(marked) == [0.0, 2.1, 3.1]
+    spread = SpokenPassage(10.0, 26.0, (), lines)  # a second a character
+    assert line_starts(spread) == [0.0, 9.0, 15.0]
+    shown = {cue.start_s for cue in build_cues([spread], TWO)}
+    assert shown >= {10.0, 19.0, 25.0}, "the times that subtitles show"
+
+
+def test_what_is_spoken_of_a_passage_so_far_is_its_beginning() -> None:
+    lines = (Line(1, "aaaa", "en"), Line(2, "bbbb", "en"), Line(1, "cccc", "en"))
+    half = SpokenPassage(0.0, 6.0, (), lines, text_s=12.0)
+    assert line_starts(half) == [0.0, 4.0]
+    cues = list(build_cues([half], TWO))
+    assert [(cue.text, cue.start_s, cue.end_s) for cue in cues] == [("aaaa", 0.0, 4.0), ("bbbb", 4.0, 6.0)]
+    longer = SpokenPassage(0.0, 15.0, (), lines, text_s=12.0)  # than was thought
+    assert line_starts(longer) == [0.0, 5.0, 10.0]

@@ -494,3 +494,90 @@ def test_resume_looks_at_the_file_before_it_touches_the_job(run: Run, stand_in: 
     store.jobs.pause(job.id)
     run("resume", job.id, "-o", "no/where/a.mp3", code=2)
     assert store.jobs.job(job.id).state is State.PAUSED
+
+
+# resume --from
+
+
+def spoken_job(store: Store, **options: Any) -> Job:
+    """Two passages of a second, half a second of silence between; the finished file is there."""
+    job = store.jobs.submit(spec(), "x", planned(2), **options)[0]
+    speak(store, job, store.desk, b"first take")
+    return store.jobs.job(job.id)
+
+
+def test_a_bad_take_is_spoken_again_and_delivered_anew(run: Run, stand_in: StandIn, store: Store, home: Path) -> None:
+    job = spoken_job(store, out_path=str(home / "a.pcm"))
+    store.jobs.note_delivered(job.id)
+    seen = []
+
+    def act(host: Host, job: Job, desk: WorkerDesk) -> None:
+        seen.extend(host.store.jobs())
+        speak(host, job, desk, b"second take")
+
+    stand_in.act = act
+    told = run("resume", job.id, "--from", "0:02.2", "--seed", 7).stderr
+    now, earlier = sorted(seen, key=lambda each: each.number)
+    assert (now.id, now.state, now.passages_done) == (job.id, State.QUEUED, 1)
+    assert (earlier.earlier_of, earlier.state) == (job.id, State.DONE), "it is there while the new one is not"
+    assert f"{job.id} is cut back to 0:01.500 (Speaker 1: “Passage number 1.”)" in told
+    assert f"with seed 7. The earlier version is {earlier.id} until this one is done." in told
+    assert (home / "a.pcm").read_bytes() == b"second take"
+    assert [each.id for each in store.jobs.jobs()] == [job.id]
+    assert [path.name for path in (store.folder.root / "jobs").iterdir()] == [job.id]
+    done = store.jobs.job(job.id)
+    assert done.delivered_at is not None
+
+
+def test_with_json_there_is_one_document(run: Run, stand_in: StandIn, store: Store, home: Path) -> None:
+    job = spoken_job(store)
+    done = run("resume", job.id, "--from", "0", "--seed", 7, "-o", "b.pcm", "--json")
+    told = json.loads(done.stdout)
+    assert told["again"] == {"from_seconds": 0.0, "seed": 7}
+    assert (told["id"], told["state"]) == (job.id, "done")
+
+
+def test_without_a_copy_the_earlier_version_stays(run: Run, stand_in: StandIn, store: Store, home: Path) -> None:
+    job = spoken_job(store)
+    stand_in.act = lambda host, job, _: host.store.cancel(job.id)
+    run("resume", job.id, "--from", "0", "-o", "b.pcm", code=130)
+    (earlier,) = [each for each in store.jobs.jobs() if each.id != job.id]
+    assert earlier.earlier_of == job.id
+    assert (store.folder.job(earlier.id) / str(earlier.audio_file)).read_bytes() == b"first take"
+
+
+def test_the_newest_unfinished_is_never_an_earlier_version(run: Run, stand_in: StandIn, store: Store) -> None:
+    wanted = store.submit()
+    claim = store.desk.claim()
+    assert claim is not None
+    store.desk.commit(claim, [spoken(0)])
+    stand_in.act = lambda host, job, _: host.store.pause(job.id)
+    run("resume", wanted.id, "--from", "0", "-o", "a.pcm", code=130)
+    stand_in.act = speak
+    run("resume", "-o", "a.pcm")
+    assert stand_in.jobs[-1].id == wanted.id
+    assert [each.id for each in store.jobs.jobs()] == [wanted.id]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--from", "12:75"), "'12:75' is no point in time. Write minutes and seconds (12:30)"),
+        (("--from", "nan"), "'nan' is no point in time"),
+        (("--from=-5",), "'-5' is no point in time"),
+        (("--from", "1:00"), "1:00.000 lies behind what is spoken"),
+        (("--seed", "5"), "name the time with --from"),
+    ],
+)
+def test_what_cannot_be_spoken_again_is_told(
+    run: Run, stand_in: StandIn, store: Store, options: tuple[str, ...], told: str
+) -> None:
+    job = spoken_job(store)
+    assert told in str(run("resume", job.id, *options, "-o", "a.pcm", code=2).exception)
+    assert store.jobs.job(job.id).state is State.DONE
+    assert stand_in.jobs == []
+
+
+def test_what_is_spoken_again_has_a_name(run: Run, stand_in: StandIn, store: Store) -> None:
+    spoken_job(store)
+    assert "Name the job" in str(run("resume", "--from", "0", code=2).exception)

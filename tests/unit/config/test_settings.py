@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from longtake.config import Settings, load_settings
 from longtake.core.errors import InputError
+from longtake.jobs.desk import LEASE_S
 
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
@@ -62,6 +63,31 @@ def test_a_bad_value_is_named_with_value_and_limit(flags: dict[str, object], nam
     assert re.search(r"65535|greater than 0", caught.value.message)
 
 
+@pytest.mark.parametrize(
+    ("worker", "told"),
+    [
+        (
+            {"heartbeat_s": 11.0},
+            "lease_s is 30 and heartbeat_s is 11.*heartbeat_s to at most 10, .*lease_s to at least 33",
+        ),
+        ({"lease_s": 29.0}, "lease_s is 29 and heartbeat_s is 10"),
+        ({"stall_s": 20.0}, "stall_s is 20 and heartbeat_s is 10.*stall_s to at least 30"),
+    ],
+)
+def test_a_heart_that_beats_too_seldom_is_refused(worker: dict[str, float], told: str) -> None:
+    """Or a worker that is well would be taken for dead between two beats."""
+    with pytest.raises(InputError, match=told) as refused:
+        load_settings(worker=worker)
+    assert refused.value.param == "worker"
+    assert str(next(iter(worker.values()))) in refused.value.message, "what was given"
+
+
+def test_three_heartbeats_fit_into_a_lease() -> None:
+    worker = load_settings().worker
+    assert (worker.lease_s, worker.heartbeat_s) == (LEASE_S, 10.0)
+    assert load_settings(worker={"lease_s": 3.0, "heartbeat_s": 1.0}).worker.lease_s == 3.0
+
+
 def test_a_missing_or_broken_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LONGTAKE_CONFIG", str(tmp_path / "none.toml"))
     with pytest.raises(InputError, match=r"no settings file"):
@@ -108,7 +134,7 @@ def test_a_list_in_the_environment_is_written_with_commas_or_as_json(
         ("LONGTAKE_ENGINES", "[1]", "engines.0"),
         ("LONGTAKE_ENGINES", "[1", "engines"),
         ("LONGTAKE_ENGINES", "", "engines"),
-        ("longtake_disk_floor_mib", "1", "disk_floor_mib"),
+        ("longtake_disk_floor_mib", "0", "disk_floor_mib"),
     ],
 )
 def test_a_bad_value_of_the_environment_is_told_with_its_variable(

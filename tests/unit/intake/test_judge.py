@@ -44,6 +44,9 @@ class BareAbout:
     ) -> int:
         return self.info.max_passage_characters
 
+    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
+        return b"", 0
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         if "steps" not in settings and settings:
             raise InputError("bare knows only steps.", code="unknown_setting")

@@ -105,7 +105,7 @@ def test_what_was_accepted_stays_accepted_on_a_full_disk_and_under_smaller_limit
 def test_the_disk_must_have_room_for_passages_and_file(
     intake: Intake, folder: DataFolder, store: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = JobRequest("word " * 180)  # a minute at the built-in pace
+    request = JobRequest("word " * 180, response_format="wav")  # a minute at the built-in pace
     needed = 2 * 60 * 24_000 * 2
     free = needed - 1
     monkeypatch.setattr(DataFolder, "free_bytes", lambda self: free)
@@ -115,6 +115,31 @@ def test_the_disk_must_have_room_for_passages_and_file(
     assert intake.judge(request).report.is_ok, "to judge it needs no room"
     free = needed
     assert intake.submit(request)[1]
+
+
+def test_a_file_that_will_be_smaller_needs_less(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A minute of samples, and the file a quarter larger than its bit rate says.
+    free = 60 * 24_000 * 2 + round(60 * 1.25 * 64_000 / 8)
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: free)
+    for audio_format, fits in (("opus", True), ("mp3", True), ("flac", False), ("pcm", False)):
+        request = JobRequest("word " * 180, response_format=audio_format)
+        if fits:
+            intake.submit(request, kind=Kind.SPEECH)
+        else:
+            with pytest.raises(DiskFullError):
+                intake.submit(request, kind=Kind.SPEECH)
+
+
+def test_jobs_that_wait_have_their_room_already(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = JobRequest("word " * 180)
+    free = 5 << 20  # one needs 3.4 MB, and so would the second
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: free)
+    first, _ = intake.submit(request)
+    with pytest.raises(DiskFullError, match="of this job and of the 1 before it"):
+        intake.submit(request)
+    assert intake.submit(JobRequest("One."), kind=Kind.PROBE)[1], "health may always ask"
+    intake._store.cancel(first.id)
+    intake._store.cancel(intake.submit(request)[0].id)
 
 
 def test_the_floor_is_left_free(intake: Intake, folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def store(db: Database, clock: HandClock) -> JobStore:
 
 @pytest.fixture
 def make_desk(db: Database, clock: HandClock) -> Callable[..., WorkerDesk]:
-    def make(worker_id: str = "w1", engine: str = "espeak", **options: str) -> WorkerDesk:
+    def make(worker_id: str = "w1", engine: str = "espeak", **options: Any) -> WorkerDesk:
         return WorkerDesk(db, worker_id, engine, 1234, clock=clock, **options)
 
     return make

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from longtake.core.errors import InvariantError, LeaseLostError
+from longtake.jobs.changes import MAX_CRASHES
 from longtake.jobs.desk import LEASE_S, WorkerDesk
 from longtake.jobs.records import Kind
 from longtake.jobs.states import State
@@ -237,3 +239,55 @@ def test_a_suspect_is_left_for_whoever_takes_it_alone(store: JobStore, make_desk
     claim = heir.claim()
     assert claim is not None
     assert claim.job.id == suspect.id
+
+
+def test_who_only_goes_in_circles_stays_a_suspect(store: JobStore, make_desk: MakeDesk) -> None:
+    """Half a passage that the next worker must speak again, and what is taken back, bring a job no further."""
+    job, _ = store.submit(spec(), "x", planned(2))
+    half = replace(spoken(0), is_last=False, marks=())
+    for deaths in range(1, MAX_CRASHES + 1):
+        desk = make_desk()
+        claim = desk.claim()
+        assert claim is not None
+        desk.uncommit(claim, 0)
+        desk.commit(claim, [half])
+        store.release_worker(desk.worker_id, crashed="killed by signal 11")
+        assert store.job(job.id).crashes == deaths
+    assert store.job(job.id).state is State.FAILED
+    store.resume(job.id)
+    desk = make_desk()
+    claim = desk.claim()
+    assert claim is not None
+    desk.commit(claim, [replace(half, number=1, trace_bytes=8)])
+    store.release_worker(desk.worker_id, crashed="killed by signal 11")
+    assert store.job(job.id).crashes == 1, "behind a trace the next worker goes on"
+
+
+@pytest.mark.parametrize(("wish", "after"), [("pause", State.PAUSED), ("cancel", State.CANCELLED)])
+def test_a_wish_is_reason_enough(store: JobStore, make_desk: MakeDesk, wish: str, after: State) -> None:
+    """A full disk met a job that was being paused: the host must not resume it when there is room."""
+    job, _ = store.submit(spec(), "x", planned(1))
+    desk = make_desk()
+    claim = desk.claim()
+    assert claim is not None
+    getattr(store, wish)(job.id)
+    assert desk.suspend(claim, "disk full: x") is after
+    assert store.job(job.id).reason is None
+
+
+def test_a_job_that_goes_on_forgets_how_it_had_ended(store: JobStore, make_desk: MakeDesk) -> None:
+    job, _ = store.submit(spec(), "x", planned(1))
+    desk = make_desk()
+    claim = desk.claim()
+    assert claim is not None
+    desk.fail(claim, {"message": "x"})
+    assert store.job(job.id).ended_at is not None
+    resumed = store.resume(job.id)
+    assert (resumed.state, resumed.error, resumed.ended_at) == (State.QUEUED, None, None)
+    claim = desk.claim()
+    assert claim is not None
+    desk.commit(claim, [spoken(0)])
+    desk.finish(claim, "a", 1)
+    store.note_delivered(job.id)
+    again = store.reopen(job.id)
+    assert (again.audio_file, again.audio_bytes, again.ended_at, again.delivered_at) == (None, None, None, None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from longtake.core.errors import ConflictError
-from longtake.jobs.states import ENDED, OWNED, TRANSITIONS, State, Verb, allowed, next_state
+from longtake.jobs.states import ENDED, OWNED, TRANSITIONS, State, Verb, allowed, can_again, next_state
 
 
 def test_every_state_can_be_reached_and_every_verb_is_used() -> None:
@@ -36,8 +36,9 @@ def test_an_accepted_cancel_is_never_undone() -> None:
             assert after is State.CANCELLED
 
 
-def test_done_is_for_ever_unless_its_file_has_gone() -> None:
-    assert [verb for state, verb in TRANSITIONS if state is State.DONE] == [Verb.REOPEN]
+def test_done_is_for_ever_unless_its_file_has_gone_or_another_take_is_wanted() -> None:
+    edges = {verb: after for (state, verb), after in TRANSITIONS.items() if state is State.DONE}
+    assert edges == {Verb.REOPEN: State.QUEUED, Verb.TAKE: State.DONE, Verb.AGAIN: State.QUEUED}
     assert allowed(State.DONE) == (), "nothing that a user may ask for"
 
 
@@ -46,6 +47,15 @@ def test_asking_twice_is_asking_once(verb: Verb) -> None:
     for (state, asked), after in TRANSITIONS.items():
         if asked is verb and (after, verb) in TRANSITIONS:
             assert next_state(after, verb) == after, state
+
+
+def test_what_is_taken_is_nobodys_and_can_be_cut() -> None:
+    for state in State:
+        assert can_again(state) == (state not in (State.CANCELLING, State.CANCELLED))
+        if can_again(state):
+            taken = next_state(state, Verb.TAKE)
+            assert taken not in OWNED
+            assert next_state(taken, Verb.AGAIN) is State.QUEUED
 
 
 def test_the_refusal_says_what_is_possible() -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from longtake.core.errors import ConflictError, InputError, NotFoundError, QueueFullError
+from longtake.jobs.changes import MAX_CRASHES
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.records import Kind
 from longtake.jobs.states import State
-from longtake.jobs.store import MAX_CRASHES, JobStore
+from longtake.jobs.store import JobStore
 from tests.support.clock import HandClock
 from tests.support.jobs import planned, spec, spoken
 

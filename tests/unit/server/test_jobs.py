@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from starlette.testclient import TestClient
 from longtake.intake import JobRequest
 from longtake.jobs.records import Kind, QueueLimits
 from tests.unit.server.conftest import BASE
-from tests.unit.server.house import House, ScriptedWorker
+from tests.unit.server.house import House, ScriptedWorker, sound_up_to
 from tests.unit.server.test_errors import error_of
 
 SCRIPT = "Alice: Good evening.\nBob: Good evening to you. And good night."
@@ -77,7 +78,7 @@ def test_job_through_its_life(worker: ScriptedWorker, client: TestClient) -> Non
     worker.speak(2)
     worker.finish()
     done = client.get(at).json()
-    assert (done["state"], done["can"]) == ("done", ["delete"])
+    assert (done["state"], done["can"]) == ("done", ["again", "delete"])
     assert done["progress"]["estimated_seconds"] == done["progress"]["audio_seconds"] > 3
     assert done["audio_bytes"] > 0
     assert done["ended_at"] >= done["started_at"]
@@ -267,3 +268,74 @@ def test_passage_without_predecessor_has_no_subtitle_yet(
     worker.speak(1)
 
     assert client.get(f"{at}/subtitles.srt").text == ""
+
+
+# Again from here
+
+
+def test_a_bad_take_is_spoken_again(house: House, worker: ScriptedWorker, client: TestClient) -> None:
+    at = f"{JOBS}/{submit(client)['id']}"
+    worker.speak_all()
+
+    response = client.post(f"{at}/resume", json={"from_seconds": 2.0, "seed": 5})
+
+    job = response.json()
+    assert (response.status_code, job["state"], job["can"]) == (200, "queued", ["pause", "cancel", "again"])
+    again = job["again"]
+    earlier = client.get(f"{JOBS}/{again.pop('earlier_version')}").json()
+    assert again == {"from_seconds": 1.45, "speaker": "Bob", "text": "Good evening to you.", "seed": 5}
+    assert (job["progress"]["audio_seconds"], job["earlier_of"]) == (1.0, None)
+    assert (earlier["state"], earlier["earlier_of"], earlier["title"]) == (
+        "done",
+        job["id"],
+        "Good evening. (earlier version)",
+    )
+    assert client.get(f"{JOBS}/{earlier['id']}/audio").content == sound_up_to(3)
+    assert client.get(f"{JOBS}/{earlier['id']}/subtitles.srt").text.count("-->") == 3
+    assert house.woken == ["espeak", "espeak"]
+    assert worker.take().seeds == {1: 5, 2: 5}
+
+
+def test_going_on_needs_no_body_and_tells_that_nothing_was_cut(client: TestClient) -> None:
+    at = f"{JOBS}/{submit(client)['id']}"
+    for body in (b"", b"{}", b'{"from_seconds": null}'):
+        client.post(f"{at}/pause")
+        response = client.post(f"{at}/resume", content=body)
+        assert (response.status_code, response.json()["state"], response.json()["again"]) == (200, "queued", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "told"),
+    [
+        ({"from_seconds": 99}, 400, "time_out_of_range", "1:39.000 lies behind what is spoken"),
+        ({"from_seconds": -1}, 400, None, "it must be 0.0 or more"),
+        ({"from_seconds": "12:30"}, 400, None, "from_seconds"),
+        ({"from_seconds": 1, "seed": -1}, 400, None, "seed"),
+        ({"seed": 5}, 400, "seed_alone", "from_seconds"),
+        ({"form_seconds": 1}, 400, "unknown_parameter", "form_seconds"),
+        (b'{"from_seconds": NaN}', 400, None, ""),
+        (b"nonsense", 400, "invalid_json", ""),
+    ],
+)
+def test_what_cannot_be_spoken_again_is_told(
+    worker: ScriptedWorker, client: TestClient, body: Any, status: int, code: str | None, told: str
+) -> None:
+    at = f"{JOBS}/{submit(client)['id']}"
+    worker.speak_all()
+
+    response = client.post(f"{at}/resume", content=body if isinstance(body, bytes) else json.dumps(body))
+
+    assert response.status_code == status
+    error = error_of(response)
+    assert code is None or error["code"] == code
+    assert told in str(error)
+    assert client.get(at).json()["state"] == "done"
+
+
+def test_speech_and_cancelled_jobs_are_not_spoken_again(house: House, client: TestClient) -> None:
+    speech, _ = house.intake.submit(JobRequest(script="Hi."), kind=Kind.SPEECH)
+    assert client.post(f"{JOBS}/{speech.id}/resume", json={"from_seconds": 0}).status_code == 404
+    at = f"{JOBS}/{submit(client)['id']}"
+    client.post(f"{at}/cancel")
+    response = client.post(f"{at}/resume", json={"from_seconds": 0})
+    assert (response.status_code, error_of(response)["code"]) == (409, "job_is_cancelled")

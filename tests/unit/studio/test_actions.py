@@ -240,3 +240,37 @@ def test_the_page_comes_up_with_and_without_a_server(page: Page, is_there: bool)
     assert updates[layout.start]["value"] == "开始"
     assert updates[layout.script]["value"] == "小雨：你好"
     assert updates[layout.health]["visible"] is not is_there
+
+
+def test_a_job_is_spoken_again_from_a_time(page: Page) -> None:
+    resume = ("POST", f"/v1/audio/jobs/{JOB_ID}/resume")
+    page.server.answers[resume] = httpx.Response(200, text=job("queued", can=["cancel", "again"]).model_dump_json())
+    layout, updates = page.run(lambda actions, _: actions.again("12:30", JOB_ID, "en"))
+    assert page.server.bodies == [{"from_seconds": 750.0}]
+    assert updates[layout.again_from] == ""
+    assert updates[layout.complaint] == ""
+    assert updates[layout.again]["visible"] is True
+    assert updates[layout.player], "another take, another player"
+
+
+@pytest.mark.parametrize("time", ["", "soon", None])
+def test_what_is_no_time_never_leaves_the_page(page: Page, time: Any) -> None:
+    layout, updates = page.run(lambda actions, _: actions.again(time, JOB_ID, "zh"))
+    assert page.server.bodies == []
+    assert list(updates) == [layout.complaint]
+    assert "不是有效的时间" in updates[layout.complaint]
+
+
+def test_why_it_cannot_be_spoken_again_is_told_and_the_time_stays(page: Page) -> None:
+    layout, updates = page.run(lambda actions, _: actions.again("9:00:00", JOB_ID, "en"))
+    assert list(updates) == [layout.complaint]
+    assert "room" in updates[layout.complaint]
+
+
+def test_again_is_offered_where_the_job_can(page: Page) -> None:
+    for can, is_there in ((["delete"], False), (["again", "delete"], True)):
+        page.server.answers["GET", f"/v1/audio/jobs/{JOB_ID}"] = httpx.Response(
+            200, text=done(can=can).model_dump_json()
+        )
+        layout, updates = page.run(lambda actions, _: actions.show_job(JOB_ID, "en"))
+        assert [updates[part]["visible"] for part in (layout.again, layout.again_from)] == [is_there] * 2

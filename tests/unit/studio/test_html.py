@@ -141,3 +141,8 @@ def test_a_good_script_is_told_to_be_good() -> None:
 def test_a_healthy_server_needs_no_banner() -> None:
     ready = Readiness(ready=True, engines={"espeak": EngineReadiness(ready=True, milliseconds=70, reason=None)})
     assert health_html("en", ready) == ""
+
+
+def test_another_take_is_another_address() -> None:
+    first, second = (player_html("en", done(ended_at=at), "/x") for at in (1, 2))
+    assert first != second, "the browser would play the file that it knows"

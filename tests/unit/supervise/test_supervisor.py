@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from longtake.supervise import Patience, Progress, Supervisor, WorkerState
@@ -54,7 +56,7 @@ class World:
             spawn=self.spawn,
             progress=lambda: self.said,
             died=lambda worker_id, how: self.deaths.append((worker_id, how)),
-            patience=Patience(start_s=60.0, stall_s=30.0, silence_s=40.0, stop_s=0.1),
+            patience=Patience(start_s=60.0, stall_s=30.0, ceiling_s=300.0, silence_s=40.0, stop_s=0.1),
             clock=self.clock,
         )
 
@@ -65,8 +67,8 @@ class World:
         self.processes.append(FakeProcess(100 + len(self.processes)))
         return self.processes[-1]
 
-    def says(self, *, is_ready: bool = True, steps: int = 0, active: int = 0) -> None:
-        self.said = {self.ids[-1]: Progress(is_ready, steps, active, self.clock.now_s)}
+    def says(self, *, is_ready: bool = True, steps: int = 0, active: int = 0, committed_s: float | None = None) -> None:
+        self.said = {self.ids[-1]: Progress(is_ready, steps, active, self.clock.now_s, committed_s)}
 
     def look(self, after_s: float = 0.0) -> None:
         self.clock.sleep(after_s)
@@ -120,7 +122,7 @@ def test_a_busy_worker_without_progress_is_killed_and_the_reason_says_so() -> No
     world.look(3)
     assert world.processes[0].code == -9
     world.look()
-    assert world.deaths[0][1] == "it made no step for 30 s with 2 jobs in hand"
+    assert world.deaths[0][1] == "it made no step for 30 s with 2 jobs in hand (stall)"
 
 
 def test_progress_however_slow_is_life() -> None:
@@ -258,3 +260,48 @@ def test_stop_asks_first_and_kills_then(obeys: bool) -> None:
     assert world.processes[0].code == (0 if obeys else -9)
     assert world.deaths == [(world.ids[0], None)]
     assert world.status.state is WorkerState.STOPPED
+
+
+def test_a_worker_that_makes_steps_but_commits_nothing_meets_the_ceiling() -> None:
+    world = World()
+    world.look()
+    begun_s = world.clock.now_s
+    for step in range(60):
+        world.says(steps=step, active=1, committed_s=begun_s)
+        world.look(5)
+    assert world.processes[0].code is None
+    world.says(steps=61, active=1, committed_s=begun_s)
+    world.look(1)
+    assert world.processes[0].code == -9
+    world.look()
+    assert world.deaths[0][1] == "it made steps, but committed nothing for 300 s (ceiling)"
+
+
+def test_the_ceiling_counts_from_the_latest_commit() -> None:
+    world = World()
+    world.look()
+    for step in range(200):
+        world.says(steps=step, active=1, committed_s=world.clock.now_s)
+        world.look(5)
+    assert world.processes[0].code is None
+
+
+def test_a_worker_that_hangs_before_its_first_beat_is_not_waited_for_as_long_as_a_slow_one() -> None:
+    world = World()
+    world.supervisor._patience = replace(world.supervisor._patience, start_s=900.0)
+    world.look()
+    world.look(159)
+    assert world.processes[0].code is None
+    world.look(2)
+    world.look()
+    assert world.deaths[0][1] == "its heart did not beat for 160 s while it loaded"
+
+
+def test_a_worker_that_loads_long_and_says_so_is_left_alone() -> None:
+    world = World()
+    world.supervisor._patience = replace(world.supervisor._patience, start_s=900.0)
+    world.look()
+    for _ in range(8):
+        world.says(is_ready=False)
+        world.look(100)
+    assert world.processes[0].code is None

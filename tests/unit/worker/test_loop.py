@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from longtake.core.units import samples_of
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Job, Kind
+from longtake.jobs.records import Cut, Job, Kind
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
+from longtake.worker import loop as loops
 from longtake.worker.loop import WorkerLoop
 from tests.support.engine import SAMPLES, NumberEngine
 from tests.support.jobs import planned, spec
@@ -359,3 +361,41 @@ def test_encoding_is_progress(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         time.sleep(0.005)
     assert len(seen) > 20
     assert loop.steps >= max(seen), "steps never go back"
+
+
+# Again from here
+
+
+@pytest.mark.parametrize("when", ["between two steps", "just before the next claim"])
+def test_a_job_that_is_cut_while_it_is_spoken_is_let_go_and_begun_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    engine = NumberEngine(max_active=1)
+    job = bench.submit(40)
+    cuts: list[str] = []
+
+    def cut() -> None:
+        if not cuts and engine.active and bench.store.job(job.id).passages_done >= 10:
+            cuts.append("job_earlier")
+            bench.store.cuts.cut(bench.store.cuts.take(job.id), Cut(5, 0, None, 0.0, 1), "job_earlier")
+
+    if when == "between two steps":
+        engine.before_step = cut
+    else:
+        real = WorkerDesk.claim
+
+        def claim(self: WorkerDesk, **options: Any) -> Any:
+            cut()
+            return real(self, **options)
+
+        monkeypatch.setattr(WorkerDesk, "claim", claim)
+        monkeypatch.setattr(loops, "LOOK_S", 0.0)  # at every beat, so also while a passage is being spoken
+    bench.work(engine, max_jobs=2, lead_s=0.3)  # it speaks no further ahead of what is committed
+    done = bench.wait(job)
+    assert (done.state, done.passages_done, len(cuts)) == (State.DONE, 40, 1)
+    assert passages_in(bench.audio(job)) == list(range(40))
+    assert engine.spoken.count(4) == 1, "what lies before the cut is not spoken again"
+    assert engine.spoken.count(5) == engine.spoken.count(9) == 2
+    earlier = bench.store.job("job_earlier")
+    assert (earlier.state, earlier.passages_done >= 10) == (State.PAUSED, True)
+    assert done.token == 3

@@ -105,9 +105,8 @@ def test_stop_is_heard_while_it_waits(bench: Bench) -> None:
 def test_a_lapsed_lease_is_found_though_the_store_stands_still(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time is what frees it, and time writes nothing: the loop looks now and then without news."""
     monkeypatch.setattr(loops, "LOOK_S", 0.05)
-    monkeypatch.setattr("longtake.jobs.desk.LEASE_S", 0.3)
     job = bench.submit(2)
-    assert WorkerDesk(bench.db, "gone", "espeak", 1).claim() is not None
+    assert WorkerDesk(bench.db, "gone", "espeak", 1, lease_s=0.3).claim() is not None
     bench.work(NumberEngine())
     assert bench.wait(job, State.DONE).token == 2
 

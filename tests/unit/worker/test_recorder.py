@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,57 @@ def test_stop_commits_what_was_offered_and_finishes_nothing(studio: Studio) -> N
     assert studio.store.job(job.id).passages_done == 2
     assert studio.store.job(job.id).state is State.RUNNING, "the verdict is the loop's"
     assert studio.folder.part(job.id, 1, ".pcm").exists(), "what was encoded stays for those who listen"
+
+
+def test_what_the_cache_has_too_would_not_be_lost(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job out of the cache must not use up what all jobs together may have uncommitted."""
+    go_on = threading.Event()
+    commit = studio.desk.commit
+
+    def slow(claim: Claim, stretches: Sequence[Stretch]) -> None:
+        go_on.wait(10)
+        commit(claim, stretches)
+
+    monkeypatch.setattr(studio.desk, "commit", slow)
+    studio.submit(3)
+    recorder = studio.record(studio.claim())
+    recorder.offer(replace(sound(0, 24_000), is_cached=True))
+    recorder.offer(sound(1, 12_000))
+    assert (recorder.uncommitted_s, recorder.lead_s) == (0.5, 1.5)
+    go_on.set()
+    wait_until(lambda: recorder.spoken(1))
+    assert recorder.uncommitted_s == 0.0
+
+
+def test_what_comes_while_a_block_is_encoded_and_before_the_stop_is_kept(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop is seen right after a commit, during which more was offered."""
+    job = studio.submit(4)
+    writing, go_on = threading.Event(), threading.Event()
+    commit, before_block = studio.desk.commit, Recorder._before_block
+
+    def slow(claim: Claim, stretches: Sequence[Stretch]) -> None:
+        if any(stretch.index == 2 for stretch in stretches):
+            writing.set()
+            go_on.wait(10)
+        commit(claim, stretches)
+
+    def with_more(recorder: Recorder) -> None:
+        if not writing.is_set():
+            recorder.offer(sound(2))
+        before_block(recorder)
+
+    monkeypatch.setattr(studio.desk, "commit", slow)
+    monkeypatch.setattr(Recorder, "_before_block", with_more)
+    recorder = studio.record(studio.claim())
+    recorder.offer(sound(0))
+    assert writing.wait(10)
+    recorder.offer(sound(3))
+    recorder.stop(0.0)
+    go_on.set()
+    assert recorder.stop(10)
+    assert studio.store.job(job.id).passages_done == 3
 
 
 def test_stop_tells_when_it_did_not_end_in_time_and_what_came_meanwhile_is_kept(
@@ -287,6 +339,74 @@ def test_who_lost_the_job_writes_nothing_more(studio: Studio) -> None:
     assert isinstance(recorder.error, LeaseLostError)
     after = studio.store.job(job.id)
     assert (after.state, after.passages_done) == (State.QUEUED, 1)
+
+
+def heir_has_finished(studio: Studio, job: Job) -> list[str]:
+    """Another worker has taken the job and brought it to its end; gives the files that count."""
+    studio.store.release_worker("w1", crashed=None)
+    desk = WorkerDesk(studio.db, "w2", "espeak", 1)
+    claim = desk.claim()
+    assert claim is not None
+    heir = Recorder(claim, desk, studio.folder, news=lambda: None)
+    heir.start()
+    for index in {0, 1, 2} - set(claim.spoken):
+        heir.offer(sound(index))
+    wait_until(lambda: heir.outcome)
+    assert studio.store.job(job.id).state is State.DONE
+    return files(studio, job)
+
+
+def files(studio: Studio, job: Job) -> list[str]:
+    return sorted(path.name for path, _ in studio.folder.files_by_token(job.id))
+
+
+def test_a_woken_worker_sweeps_nothing_of_its_successors(studio: Studio) -> None:
+    """It was frozen right behind its claim, and begins as if nothing had happened."""
+    job = studio.submit(3)
+    old = studio.claim()
+    counted = heir_has_finished(studio, job)
+    assert counted == [*(f"{index:06d}.0000-2.pcm" for index in range(3)), "audio-2.pcm"]
+    zombie = studio.record(old)
+    zombie.offer(sound(0))
+    wait_until(lambda: zombie.outcome)
+    assert zombie.outcome is Outcome.LOST
+    assert files(studio, job) == counted, "and nothing of its own stays"
+    assert studio.audio(job) == [1, 2, 3]
+
+
+def test_a_woken_worker_that_is_told_to_stop_clears_away_too(studio: Studio) -> None:
+    job = studio.submit(3)
+    old = studio.claim()
+    counted = heir_has_finished(studio, job)
+    zombie = studio.record(old)
+    wait_until(lambda: "part-1.pcm" in files(studio, job))
+    zombie.lose()
+    assert zombie.stop(10)
+    assert files(studio, job) == counted
+
+
+def test_what_others_build_upon_is_not_cleared_away(studio: Studio) -> None:
+    job = studio.submit(3)
+    zombie = studio.record(studio.claim())
+    zombie.offer(sound(1))
+    wait_until(lambda: studio.store.job(job.id).passages_done == 1)
+    counted = heir_has_finished(studio, job)
+    assert "000001.0000-1.pcm" in counted
+    zombie.offer(sound(0))
+    wait_until(lambda: zombie.outcome)
+    assert files(studio, job) == counted
+
+
+def test_without_a_successor_the_part_stays_for_those_who_listen(studio: Studio) -> None:
+    job = studio.submit(2)
+    recorder = studio.record(studio.claim())
+    recorder.offer(sound(0))
+    wait_until(lambda: studio.store.job(job.id).passages_done == 1)
+    studio.store.release_worker("w1", crashed=None)
+    recorder.offer(sound(1))
+    wait_until(lambda: recorder.outcome)
+    assert recorder.outcome is Outcome.LOST
+    assert "part-1.pcm" in files(studio, job)
 
 
 def test_a_full_disk_is_found_before_the_file_is_written(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

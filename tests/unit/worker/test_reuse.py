@@ -275,6 +275,14 @@ def test_a_job_that_is_let_go_is_no_longer_listened_to(cache: PassageCache, requ
     assert cache.usage() == Usage(0, 0)
 
 
+def test_a_passage_with_a_remark_is_not_kept(cache: PassageCache, request_: SpeakRequest) -> None:
+    """As one that was cut, and may be: another job would not learn of it."""
+    reuse = Reuse(NumberEngine(caches=True), cache)
+    reuse.find(request_)
+    reuse.end(Ended(request_.id, End.FINISHED, message="It was cut."))
+    assert reuse.find(request_) is None
+
+
 def test_what_goes_on_in_the_middle_is_neither_found_nor_kept(cache: PassageCache) -> None:
     """An engine that does so must not say that it may be cached; if one did, half a passage would pass for a whole."""
     reuse = Reuse(NumberEngine(caches=True), cache)

@@ -113,6 +113,13 @@ def test_a_request_holds_what_the_job_asked_and_its_own_speakers(make_run: MakeR
     assert first.id == f"{run.claim.job.id}/{run.claim.token}/0"
 
 
+def test_a_seed_of_its_own_goes_before_the_jobs(make_run: MakeRun) -> None:
+    run, _ = make_run(planned(3), seed=7)
+    run.claim = replace(run.claim, seeds={1: 0, 2: 99})
+    seeds = [request.seed for _ in range(3) if (request := run.next_request())]
+    assert seeds == [passage_seed(7, 0), passage_seed(0, 1), passage_seed(99, 2)]
+
+
 def test_what_was_begun_goes_on_behind_what_there_is(make_run: MakeRun) -> None:
     run, recorder = make_run(planned(3), done=(0,), begun=(1,))
     first, second = run.next_request(), run.next_request()

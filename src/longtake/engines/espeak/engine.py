@@ -71,6 +71,10 @@ class EspeakEngine:
     def info(self) -> EngineInfo:
         return self._info
 
+    @property
+    def place(self) -> str:
+        return "espeak-ng"
+
     def revision(self, request: SpeakRequest) -> str:
         return revision()
 

@@ -12,8 +12,10 @@ from longtake.core.errors import InputError
 from longtake.core.records import EngineInfo, PassageShape, Voice
 from longtake.engines.base import Engine
 from longtake.engines.vibevoice.budget import PAST_PASSAGES, passage_cap
+from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME
 from longtake.engines.vibevoice.config_file import load_config
 from longtake.engines.vibevoice.settings import read_settings
+from longtake.engines.vibevoice.trace import cut_trace
 
 # Dialogues of the reference run at 180 words a minute at most; a voice brings its own pace, and finished jobs teach it.
 # Chinese: characters a minute of ordinary reading aloud.
@@ -71,6 +73,10 @@ class VibeVoiceAbout:
         self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
     ) -> int:
         return passage_cap(characters, expected_s, read_settings(settings), window_of(model), is_bytes=is_random(model))
+
+    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
+        kept, frames = cut_trace(trace, samples // SAMPLES_PER_FRAME)
+        return kept, frames * SAMPLES_PER_FRAME
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         read_settings(settings)

@@ -76,22 +76,36 @@ class VibeVoiceEngine:
     """Implements `Engine`.
 
     Args:
+        name: Of the weights, for people.
         is_random: The weights are random: when to stop is planned, not learned.
     """
 
     def __init__(
-        self, runner: Runner, tokenizer: TextTokenizer, voices: VoiceBank, info: EngineInfo, *, is_random: bool
+        self,
+        runner: Runner,
+        tokenizer: TextTokenizer,
+        voices: VoiceBank,
+        info: EngineInfo,
+        *,
+        name: str,
+        is_random: bool,
     ) -> None:
         self._runner = runner
         self._tokenizer = tokenizer
         self._voices = voices
         self._info = info
+        self._name = name
         self._is_random = is_random
         self._active: dict[str, _Active] = {}
 
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    @property
+    def place(self) -> str:
+        weight = self._runner.model.language_model.embed_tokens.weight
+        return f"{self._name} on {self._runner.model.device}, {str(weight.dtype).removeprefix('torch.')}"
 
     @property
     def model(self) -> VibeVoiceModel:
@@ -244,14 +258,19 @@ class VibeVoiceEngine:
         if stream.step < limit:
             return None
         spoken_s = stream.frame / FRAMES_PER_S
-        message = (
+        what = (
             f"The speech did not come to its end: after {format_duration(spoken_s)} (about "
             f"{format_duration(active.request.expected_s)} were expected) its limit of {limit:,} steps was reached in "
-            f"passage {active.request.passage.index + 1}. What was spoken is kept. Another seed may help, or shorter "
-            "turns; the setting allow_truncated takes what there is."
+            f"passage {active.request.passage.index + 1}."
         )
-        end = End.FINISHED if active.plan.settings.allow_truncated else End.TRUNCATED
-        return Ended(active.request.id, end, trace=bytes(active.trace), message=message)
+        trace = bytes(active.trace)
+        if active.plan.settings.allow_truncated:
+            return Ended(active.request.id, End.FINISHED, trace=trace, message=what)
+        advice = (
+            "What was spoken is kept. Another seed may help, or shorter turns; the setting allow_truncated takes what "
+            "there is."
+        )
+        return Ended(active.request.id, End.TRUNCATED, trace=trace, message=f"{what} {advice}")
 
 
 def to_pcm(wave_T: Tensor) -> NDArray[np.int16]:

@@ -80,7 +80,7 @@ def load_engine(
     give_back()
     runner = Runner(network, info.max_active)
     bank = VoiceBank(network, VoiceStore(voices), load_encoder=encoder)
-    return VibeVoiceEngine(runner, tokenizer, bank, info, is_random=random is not None)
+    return VibeVoiceEngine(runner, tokenizer, bank, info, name=name, is_random=random is not None)
 
 
 def choose_device(asked: str) -> torch.device:

@@ -7,7 +7,7 @@ the convolutions follow from it and are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,18 @@ def write_step(token: int, features_192: NDArray[np.float32] | None) -> bytes:
     return bytes([CONTROL_TOKENS.index(token)]) + body
 
 
+def _steps(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each step begins, and the index of its token."""
+    place = 0
+    while place < len(data):
+        kind = data[place]
+        end = place + 1 + (_FRAME_BYTES if kind == _FRAME else 0)
+        if kind >= len(CONTROL_TOKENS) or end > len(data):
+            raise InvariantError(f"The trace is damaged at byte {place} of {len(data)}.")
+        yield place, kind
+        place = end
+
+
 def read_trace(data: bytes) -> Trace:
     """
     Raises:
@@ -64,17 +76,29 @@ def read_trace(data: bytes) -> Trace:
     """
     tokens: list[int] = []
     frames: list[NDArray[np.float32]] = []
-    place = 0
-    while place < len(data):
-        kind = data[place]
-        place += 1
-        if kind >= len(CONTROL_TOKENS) or (kind == _FRAME and place + _FRAME_BYTES > len(data)):
-            raise InvariantError(f"The trace is damaged at byte {place - 1} of {len(data)}.")
+    for place, kind in _steps(data):
         tokens.append(CONTROL_TOKENS[kind])
         if kind == _FRAME:
-            frames.append(np.frombuffer(data, "<f4", _WIDTH, place))
-            place += _FRAME_BYTES
+            frames.append(np.frombuffer(data, "<f4", _WIDTH, place + 1))
     return Trace(tuple(tokens), np.stack(frames) if frames else np.empty((0, _WIDTH), np.float32))
+
+
+def cut_trace(data: bytes, frames: int) -> tuple[bytes, int]:
+    """The steps up to the end of the frame of that number, and how many frames those are: fewer if there are no more.
+
+    Nothing of what followed that frame is kept: whether a turn or the whole ends behind it is decided anew.
+
+    Raises:
+        InvariantError: It is not a trace.
+    """
+    end = kept = 0
+    for place, kind in _steps(data):
+        if kept == frames:
+            break
+        if kind == _FRAME:
+            end = place + 1 + _FRAME_BYTES
+            kept += 1
+    return data[:end], kept
 
 
 def join_traces(traces: Sequence[Trace]) -> Trace:

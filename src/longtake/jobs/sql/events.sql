@@ -7,6 +7,10 @@ INSERT INTO events (job_id, number, at, kind, data) VALUES (:job_id, :number, :a
 -- name: events_after
 SELECT job_id, number, at, kind, data FROM events WHERE job_id = :job_id AND number > :after ORDER BY number LIMIT :limit;
 
+-- name: remarks
+SELECT data ->> 'passage' AS passage, data ->> 'message' AS message FROM events
+WHERE job_id = :job_id AND kind = :kind ORDER BY number;
+
 -- name: idempotent_job
 SELECT job_id, fingerprint FROM idempotency WHERE key = :key;
 

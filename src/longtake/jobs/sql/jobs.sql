@@ -7,13 +7,13 @@ VALUES (:id, (SELECT coalesce(max(number), 0) + 1 FROM jobs), :kind, :priority, 
 -- name: job
 SELECT id, number, kind, state, reason, error, spec, out_path, out_subtitles, delivered_at, created_at, started_at,
        ended_at, passages_total, passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
-       token, crashes
+       token, crashes, earlier_of
 FROM jobs WHERE id = :id;
 
 -- name: jobs_before
 SELECT id, number, kind, state, reason, error, spec, out_path, out_subtitles, delivered_at, created_at, started_at,
        ended_at, passages_total, passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
-       token, crashes
+       token, crashes, earlier_of
 FROM jobs WHERE number < :before AND kind = 'job' ORDER BY number DESC LIMIT :limit;
 
 -- name: jobs_in_state
@@ -35,12 +35,12 @@ WHERE this.id = :id AND other.engine = this.engine AND other.state = 'queued'
   AND (other.priority > this.priority OR (other.priority = this.priority AND other.number < this.number));
 
 -- name: next_queued
-SELECT id FROM jobs WHERE engine = :engine AND state = 'queued' AND priority >= :priority
+SELECT id, audio_samples, spoken_on FROM jobs WHERE engine = :engine AND state = 'queued' AND priority >= :priority
   AND (:only IS NULL OR id = :only) AND crashes <= :crashes
 ORDER BY priority DESC, number LIMIT 1;
 
 -- name: claim_job
-UPDATE jobs SET state = :state, reason = NULL, error = NULL, ended_at = NULL, token = token + 1,
+UPDATE jobs SET state = :state, reason = :reason, spoken_on = :place, token = token + 1,
     lease_worker = :worker, lease_boot = :boot, lease_until = :until, started_at = coalesce(started_at, :now),
     claimed_mono = :mono, claimed_samples = audio_samples, progress_mono = NULL
 WHERE id = :id;
@@ -72,8 +72,8 @@ UPDATE jobs SET lease_worker = NULL, lease_boot = NULL, lease_until = NULL WHERE
 -- name: end_job
 UPDATE jobs SET error = :error, ended_at = :now, audio_file = :audio_file, audio_bytes = :audio_bytes WHERE id = :id;
 
--- name: forget_audio
-UPDATE jobs SET audio_file = NULL, audio_bytes = NULL, ended_at = NULL, delivered_at = NULL WHERE id = :id;
+-- name: unend_job
+UPDATE jobs SET error = NULL, ended_at = NULL, audio_file = NULL, audio_bytes = NULL, delivered_at = NULL WHERE id = :id;
 
 -- name: set_delivered
 UPDATE jobs SET delivered_at = :now WHERE id = :id;
@@ -87,7 +87,7 @@ UPDATE jobs SET crashes = crashes + 1 WHERE id = :id RETURNING crashes;
 -- name: add_progress
 UPDATE jobs SET passages_done = passages_done + :passages, audio_samples = audio_samples + :samples,
     remaining_s = CASE WHEN passages_done + :passages = passages_total THEN 0 ELSE max(0, remaining_s - :estimated_s) END,
-    progress_mono = :mono, crashes = 0
+    progress_mono = :mono
 WHERE id = :id;
 
 -- name: forget_job
@@ -95,6 +95,14 @@ DELETE FROM jobs WHERE id = :id;
 
 -- name: forgotten_transients
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at < :before;
+
+-- name: deletable_jobs
+SELECT id, ended_at FROM jobs AS this
+WHERE kind = 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at IS NOT NULL
+  AND NOT (state = 'done' AND out_path IS NOT NULL AND delivered_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM jobs AS newer WHERE newer.id = this.earlier_of
+                  AND newer.state NOT IN ('done', 'failed', 'cancelled'))
+ORDER BY ended_at, number;
 
 -- name: unfinished_transients
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('queued', 'paused');

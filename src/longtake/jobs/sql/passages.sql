@@ -3,7 +3,7 @@ INSERT INTO passages (job_id, position, lines, silence_before_s, language, units
 VALUES (:job_id, :position, :lines, :silence_before_s, :language, :units, :estimated_s);
 
 -- name: passages
-SELECT position, lines, silence_before_s, estimated_s, is_spoken, marks FROM passages WHERE job_id = :job_id ORDER BY position;
+SELECT position, lines, silence_before_s, estimated_s, is_spoken, marks, seed FROM passages WHERE job_id = :job_id ORDER BY position;
 
 -- name: stretches
 SELECT position, number, file, sha256, samples, trace_bytes
@@ -30,7 +30,8 @@ UPDATE passages SET is_spoken = 0, marks = NULL WHERE job_id = :job_id AND posit
 DELETE FROM stretches WHERE job_id = :job_id AND position = :position AND number >= :number;
 
 -- name: holes
-SELECT count(*) AS holes FROM passages WHERE job_id = :job_id AND is_spoken = 0;
+SELECT passages_total - (SELECT count(*) FROM passages p WHERE p.job_id = :job_id AND is_spoken = 1) AS holes
+FROM jobs WHERE id = :job_id;
 
 -- name: pace_of_job
 SELECT language, sum(units) AS units,

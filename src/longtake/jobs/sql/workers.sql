@@ -5,8 +5,10 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, steps = excluded.steps, a
     beat_mono = excluded.beat_mono, cache_hits = excluded.cache_hits, cache_misses = excluded.cache_misses;
 
 -- name: workers
-SELECT id, engine, pid, boot_id, state, steps, active, beat_mono, cache_hits, cache_misses FROM workers
-WHERE state <> 'gone' ORDER BY engine, id;
+SELECT id, engine, pid, boot_id, state, steps, active, beat_mono, cache_hits, cache_misses,
+       (SELECT count(*) FROM jobs WHERE lease_worker = w.id) AS held,
+       (SELECT max(coalesce(progress_mono, claimed_mono)) FROM jobs WHERE lease_worker = w.id) AS committed_mono
+FROM workers w WHERE state <> 'gone' ORDER BY engine, id;
 
 -- name: keep_counts
 -- One row an engine, in the state 'gone', sums up what all its workers before have counted. Run before they are forgotten.

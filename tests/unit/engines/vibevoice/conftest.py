@@ -110,7 +110,9 @@ def make_bench(tiny: VibeVoiceModel) -> MakeBench:
             model.config = replace(config, decoder=replace(config.decoder, max_position_embeddings=window))
         runner = Runner(model, INFO.max_active)
         bank = VoiceBank(model, Hums())
-        return Bench(VibeVoiceEngine(runner, build_byte_tokenizer(), bank, INFO, is_random=is_random), runner)
+        return Bench(
+            VibeVoiceEngine(runner, build_byte_tokenizer(), bank, INFO, name="random:test", is_random=is_random), runner
+        )
 
     return make
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtake.core.errors import InvariantError
+from longtake.engines.vibevoice.about import VibeVoiceAbout
 from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.trace import join_traces, read_trace, write_step
+from longtake.engines.vibevoice.trace import cut_trace, join_traces, read_trace, write_step
 
 TOKENS = st.lists(st.sampled_from(CONTROL_TOKENS), max_size=12)
 
@@ -60,3 +61,27 @@ def test_damage_is_told(damaged: bytes) -> None:
 
 def test_ten_seconds_take_57_kilobytes() -> None:
     assert len(write([DIFFUSION] * 75)) == 75 * 769
+
+
+@given(TOKENS, st.integers(0, 12))
+def test_cut_behind_a_frame_nothing_of_what_followed_is_kept(tokens: list[int], frames: int) -> None:
+    data = write(tokens)
+    kept, count = cut_trace(data, frames)
+    trace = read_trace(kept)
+    assert count == trace.frames == min(frames, tokens.count(DIFFUSION))
+    assert data.startswith(kept)
+    assert not kept or trace.tokens[-1] == DIFFUSION
+    assert trace.tokens == tuple(tokens[: len(trace.tokens)])
+
+
+def test_samples_are_cut_to_whole_frames() -> None:
+    about, data = VibeVoiceAbout(), write([DIFFUSION, END, START, DIFFUSION, DIFFUSION, EOS])
+    for asked, kept in ((0, 0), (3199, 0), (3200, 3200), (6399, 3200), (9600, 9600), (99_999, 9600)):
+        trace, samples = about.cut_trace(data, asked)
+        assert (samples, read_trace(trace).frames) == (kept, kept // 3200)
+    assert read_trace(about.cut_trace(data, 3200)[0]).tokens == (DIFFUSION,), "END and START are decided anew"
+
+
+def test_a_damaged_trace_is_not_cut() -> None:
+    with pytest.raises(InvariantError, match="damaged"):
+        cut_trace(write([DIFFUSION, DIFFUSION])[:-1], 2)

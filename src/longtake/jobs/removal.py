@@ -1,0 +1,53 @@
+"""Deletes jobs so that a crash at any instant leaves neither a row without files nor files that nobody will delete.
+
+    mark      jobs/<id>/forgotten, durable: whoever finds the folder without a row knows that it is meant to go
+    rows      in one transaction
+    files     whatever is left of them after a crash is deleted when the next host starts
+
+A folder without a row and without the mark is left alone. It does not come from a deletion: the store has lost its row,
+and then the audio is all that its user has.
+"""
+
+from __future__ import annotations
+
+from longtake.core.errors import ConflictError, NotFoundError
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.states import ENDED
+from longtake.jobs.store import JobStore
+
+
+def remove_job(store: JobStore, folder: DataFolder, job_id: str) -> None:
+    """Delete an ended job, its rows and its files.
+
+    Raises:
+        NotFoundError: No such job.
+        ConflictError: It has not ended, or somebody asked just now that it goes on.
+    """
+    if store.job(job_id).state in ENDED:
+        folder.mark_forgotten(job_id)
+    try:
+        store.forget(job_id)
+    except ConflictError:
+        folder.unmark_forgotten(job_id)
+        raise
+    folder.remove_job(job_id)
+
+
+def finish_removals(store: JobStore, folder: DataFolder) -> list[str]:
+    """Delete what is left of jobs whose deletion was cut off; gives the jobs that have files and no row.
+
+    For the host, when it starts: it is no race with a job being submitted, because a job's row is there before its
+    folder, and nothing but a deletion leaves a mark.
+    """
+    unknown = []
+    for job_id in folder.jobs_on_disk(with_forgotten=True):
+        try:
+            store.job(job_id)
+        except NotFoundError:
+            if folder.is_marked_forgotten(job_id):
+                folder.remove_job(job_id)
+            else:
+                unknown.append(job_id)
+        else:
+            folder.unmark_forgotten(job_id)  # the deletion got no further than the mark
+    return unknown
