@@ -38,7 +38,11 @@ class Spoken:
 
 @contextmanager
 def host(data: Path, cache_mib: int) -> Iterator[Host]:
-    worker = {"heartbeat_s": 60.0, "cache_mib": cache_mib}  # the counts come with the last beat, not with a lucky one
+    worker = {
+        "heartbeat_s": 60.0,
+        "lease_s": 180.0,
+        "cache_mib": cache_mib,
+    }  # the counts come with the last beat, not with a lucky one
     with open_host(load_settings(data=data, disk_floor_mib=16, worker=worker), workers=True) as host:
         yield host
 
