@@ -1,29 +1,34 @@
-"""A model that never stops, on the whole path: truncated, however often it is resumed, and nobody beside it notices."""
+"""VibeVoice in the worker's loop: what it is asked window by window, and a model that never stops."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from longtake.audio import read_trace as read_stretch_trace
 from longtake.config import WorkerSettings
 from longtake.core.clock import SystemClock
 from longtake.core.records import Line, Passage
 from longtake.engines.vibevoice import engine as engine_module
-from longtake.engines.vibevoice import tokens
 from longtake.engines.vibevoice.about import INFO
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.load import load_engine
 from longtake.engines.vibevoice.names import DIFFUSION
+from longtake.engines.vibevoice.prompt import Prompt, build_prompt
+from longtake.engines.vibevoice.tokens import plan_tokens
+from longtake.engines.vibevoice.trace import read_trace
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Job, PlannedPassage
+from longtake.jobs.records import Job, PlannedPassage, SpokenPassage
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.voices import VoiceStore
@@ -56,11 +61,16 @@ class Bench:
         except BaseException as error:
             self.error = error
 
-    def submit(self, text: str, expected_s: float) -> Job:
-        passage = Passage(0, (Line(1, text, "en"),), 0.0)
-        plan = PlannedPassage(passage, "en", 4, expected_s)
-        wanted = spec(engine="vibevoice", model="vibevoice", voices={1: "v1"}, settings={"steps": 1})
-        return self.store.submit(wanted, text, [plan])[0]
+    def submit(self, expected_s: float, *texts: str) -> Job:
+        """A passage of two turns for each text; ``expected_s`` is that of a passage."""
+        passages = [
+            Passage(index, (Line(1, text, "en"), Line(2, f"And so? ({text})", "en")), 0.0)
+            for index, text in enumerate(texts)
+        ]
+        plan = [PlannedPassage(passage, "en", 4, expected_s) for passage in passages]
+        voices = {1: "v1", 2: "v1"}
+        wanted = spec(engine="vibevoice", model="vibevoice", voices=voices, settings={"steps": 1})
+        return self.store.submit(wanted, "x", plan)[0]
 
     def wait(self, job: Job) -> Job:
         deadline = time.monotonic() + 60
@@ -73,10 +83,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    real = tokens.plan_tokens
-
     def plan(lines: tuple[Line, ...], expected_s: float) -> list[int]:
-        return [DIFFUSION] * 5_000 if lines[0].text == ENDLESS else real(lines, expected_s)
+        return [DIFFUSION] * 5_000 if lines[0].text == ENDLESS else plan_tokens(lines, expected_s)
 
     monkeypatch.setattr(engine_module, "plan_tokens", plan)
     torch.set_num_threads(1)
@@ -90,8 +98,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def test_truncated_stays_truncated_and_its_partner_is_done(bench: Bench) -> None:
-    partner = bench.submit("Somebody else speaks beside it.", 60.0)
-    job = bench.submit(ENDLESS, 1.0)
+    partner = bench.submit(60.0, "Somebody else speaks beside it.")
+    job = bench.submit(1.0, ENDLESS)
     for attempt in range(3):
         failed = bench.wait(job)
         assert failed.state is State.FAILED
@@ -109,3 +117,32 @@ def test_truncated_stays_truncated_and_its_partner_is_done(bench: Bench) -> None
     assert bench.error is None
     assert bench.engine._runner.free_slots == INFO.max_active
     assert bench.engine._runner.kv.used_bytes == 0
+
+
+def test_each_window_asks_for_its_own_turns_behind_the_last_two(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the model reads, and what it is let to speak: every turn once, in order, and no other."""
+    asked: list[list[str]] = []
+
+    def build(tokenizer: Any, lines: Any, voices: Any) -> Prompt:
+        asked.append([text for group in lines for _, text in group])
+        return build_prompt(tokenizer, lines, voices)
+
+    monkeypatch.setattr(engine_module, "build_prompt", build)
+    texts = ["Alpha.", "Beta.", "Gamma.", "Delta.", "Epsilon."]
+    job = bench.submit(4.0, *texts)
+    done = bench.wait(job)
+    assert done.state is State.DONE, done.error
+    turns = [[text, f"And so? ({text})"] for text in texts]
+    assert asked == [[*chain(*turns[max(0, index - 2) : index + 1])] for index in range(5)]
+    for passage, spoken in bench.store.passages(job.id):
+        assert spoken is not None
+        tokens, frames = spoken_tokens(bench.folder, job, spoken)
+        assert tokens == plan_tokens(passage.lines, 4.0), "its own turns alone"
+        assert spoken.samples == frames * 3200 == 30 * 3200
+
+
+def spoken_tokens(folder: DataFolder, job: Job, spoken: SpokenPassage) -> tuple[list[int], int]:
+    """What is committed of a passage: its steps, and how many of them are frames."""
+    files = folder.passages(job.id)
+    trace = read_trace(b"".join(read_stretch_trace(files / s.file, s.samples) for s in spoken.stretches))
+    return list(trace.tokens), trace.frames
