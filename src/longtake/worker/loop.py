@@ -15,7 +15,15 @@ from functools import partial
 
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
-from longtake.core.errors import CapacityError, DiskFullError, InputError, LeaseLostError, TransientError
+from longtake.core.errors import (
+    CapacityError,
+    DiskFullError,
+    EngineError,
+    InputError,
+    LeaseLostError,
+    TransientError,
+    WorkerError,
+)
 from longtake.engines.base import End, Ended, Engine, Failed, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -178,6 +186,8 @@ class WorkerLoop:
             try:
                 self._engine.start(holder.request(candidate.id))
             except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
+                if isinstance(error, WorkerError) and not isinstance(error, EngineError):
+                    raise
                 self._fail(holder, error)
 
     def _offer(self, run: JobRun) -> None:

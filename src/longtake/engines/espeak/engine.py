@@ -74,6 +74,10 @@ class EspeakEngine:
     def place(self) -> str:
         return "espeak-ng"
 
+    @property
+    def budget_bytes(self) -> int | None:
+        return None
+
     def cost(self, request: SpeakRequest) -> Cost:
         """An upper bound, in host memory during the beat: how long a text will sound is not known before."""
         text = "".join(line.text for line in request.passage.lines)
