@@ -12,12 +12,15 @@ import numpy as np
 import psutil
 import pytest
 
+from longtake.audio import read_trace as read_stretch_trace
 from longtake.config import Settings, load_settings
 from longtake.core.errors import CapacityError, InputError
 from longtake.delivery import audio_path, timeline
 from longtake.engines.vibevoice import budget
+from longtake.engines.vibevoice.names import END, EOS
+from longtake.engines.vibevoice.trace import Trace, read_trace
 from longtake.intake import JobRequest
-from longtake.jobs.records import Job
+from longtake.jobs.records import Job, SpokenPassage
 from longtake.jobs.states import ENDED, State
 from longtake.wiring import Host, open_host
 from tests.support.recordings import voice
@@ -64,6 +67,12 @@ def pcm(host: Host, job: Job) -> np.ndarray:
     return np.fromfile(path, "<i2").astype(float)
 
 
+def spoken_trace(host: Host, job: Job, spoken: SpokenPassage) -> Trace:
+    """What is committed of a passage, as the model spoke it."""
+    files = host.folder.passages(job.id)
+    return read_trace(b"".join(read_stretch_trace(files / s.file, s.samples) for s in spoken.stretches))
+
+
 def level_db(samples: np.ndarray) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(samples**2)) + 1e-9))
 
@@ -102,6 +111,15 @@ def test_longer_than_the_window(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
     assert now.passages_total >= 3
     lines = [line for passage in timeline(host.store, job.id) for line in passage.lines]
     assert [line.text.split()[1] for line in lines] == [str(turn) for turn in range(15)]
+    turn = 0
+    for passage, spoken in host.store.passages(job.id):
+        assert spoken is not None
+        trace = spoken_trace(host, job, spoken)
+        assert trace.frames * 3200 == spoken.samples
+        assert trace.tokens.count(END) == len(passage.lines), "a turn of its own each, and none of those before"
+        assert trace.tokens[-1] == EOS
+        turn += trace.tokens.count(END)
+    assert turn == 15
     assert resident[-1] - resident[1] < 30e6, "later passages take no more"
     audio = pcm(host, now)
     starts = [round(passage.start_s * 24_000) for passage in timeline(host.store, job.id)]

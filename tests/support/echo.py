@@ -75,6 +75,7 @@ class EchoAbout:
 class EchoEngine:
     info = INFO
     place = "echo"
+    budget_bytes = None
 
     def __init__(self, voices: VoiceStore) -> None:
         self._voices = voices

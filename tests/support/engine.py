@@ -30,6 +30,7 @@ class NumberEngine:
             uses_seed=False,
         )
         self.place = "numbers"
+        self.budget_bytes = None
         self.cost_bytes = cost_bytes
         self.active: dict[str, SpeakRequest] = {}
         self.beats: dict[str, int] = {}
@@ -38,6 +39,7 @@ class NumberEngine:
         self.most_active = 0
         self.fails_at: int | None = None  # a passage that cannot be spoken
         self.dies_at: int | None = None  # a passage that ends the process
+        self.start_error: Exception | None = None
         self.before_step: Callable[[], None] = lambda: None
 
     def revision(self, request: SpeakRequest) -> str:
@@ -49,6 +51,8 @@ class NumberEngine:
     def start(self, request: SpeakRequest) -> None:
         if "unknown" in request.voices.values():
             raise InputError("There is no voice 'unknown'.", code="unknown_voice")
+        if self.start_error is not None:
+            raise self.start_error
         self.active[request.id] = request
         self.beats[request.id] = 0
         self.most_active = max(self.most_active, len(self.active))

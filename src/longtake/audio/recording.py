@@ -15,12 +15,14 @@ from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from longtake.audio.declared import declared_seconds
 from longtake.audio.filters import samples_in
 from longtake.audio.formats import Pcm
 from longtake.core.errors import InputError
 from longtake.core.units import SAMPLE_RATE_HZ, samples_of
 
 MAX_READ_S = 61.0
+LEAST_SHARE = 0.9  # of what the file says it holds; a header may count a codec's run-in
 MIN_RATE_HZ = 16_000
 MAX_RATE_HZ = 384_000
 # Containers of sound, by the names of FFmpeg's demuxers. No playlist among them: those would open other files and
@@ -54,8 +56,8 @@ def read_recording(source: Path | bytes, *, name: str) -> ReadRecording:
         name: What messages call it.
 
     Raises:
-        InputError: ``unreadable_file``; ``unreadable_audio``: no such file, or a damaged one;
-            ``sample_rate_out_of_range``; ``invalid_samples``: NaN.
+        InputError: ``unreadable_file``; ``unreadable_audio``: no such file, or a damaged one; ``cut_short``: a good
+            part of what it says it holds is missing; ``sample_rate_out_of_range``; ``invalid_samples``: NaN.
     """
     with ExitStack() as stack:
         try:
@@ -94,8 +96,17 @@ def _read(file: IO[bytes], name: str) -> ReadRecording:
             blocks += map(samples_in, resampler.resample(_to_frame(mono, rate_hz)))
             if samples >= MAX_READ_S * rate_hz:
                 break
+        declared_s = declared_seconds(container, file)
     if not samples:
         raise ValueError("it is empty")
+    read_s = samples / rate_hz
+    if declared_s is not None and read_s < LEAST_SHARE * min(declared_s, MAX_READ_S):
+        raise InputError(
+            f"{name} is cut short: it says that it lasts {declared_s:.1f} s, and {read_s:.1f} s could be read. Copy or "
+            "download it again; if that is all there is, export it from a program that plays it.",
+            code="cut_short",
+            param="file",
+        )
     blocks += map(samples_in, resampler.resample(None))
     return ReadRecording(_to_pcm(np.concatenate(blocks)[: samples_of(MAX_READ_S)]), rate_hz, channels)
 

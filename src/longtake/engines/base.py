@@ -78,7 +78,8 @@ class Ended:
     Attributes:
         marks: Of the whole passage, also of what was spoken before a resume.
         trace: Of the chunks since the last call of `Engine.trace`.
-        message: For people: why it was cut, and where, if it was; FINISHED with a message was cut by its user's leave.
+        message: For people: why it was cut, and where, if it was. FINISHED with a message was cut by its user's leave,
+            or is probably not what was asked for: it becomes the job's remark.
     """
 
     request_id: str
@@ -114,20 +115,29 @@ class Engine(Protocol):
         """What speaks, and on what, in a few words for people: a job that changes it on its way says so."""
         ...
 
+    @property
+    def budget_bytes(self) -> int | None:
+        """What its requests may hold at once in a device's own memory, as far as that is free now; None: they hold host
+        memory, which the worker measures."""
+        ...
+
     def revision(self, request: SpeakRequest) -> str:
         """What decides the request's samples and is not in it: library, weights, the sound of its voices. A word that
         changes whenever the samples could. Asked only when `EngineInfo.caches_passages` is set."""
         ...
 
     def cost(self, request: SpeakRequest) -> Cost:
-        """What the request will hold at most, without starting it."""
+        """What the request will hold at most, without starting it. Raises what `start` raises for the same request."""
         ...
 
     def start(self, request: SpeakRequest) -> None:
         """Make the request active.
 
         Raises:
-            InputError: The request names a voice or setting that this engine does not have.
+            InputError: The request names a voice or setting that this engine does not have, or goes on behind what
+                other weights have spoken.
+            CapacityError: There is no room for it. As after any error, nothing is held then.
+            WorkerError: The engine is beyond use; the process must end.
             InvariantError: A request of that id is active already.
         """
         ...

@@ -13,7 +13,7 @@ from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 from longtake.engines.base import EngineAbout
 from longtake.engines.registry import about
 from longtake.intake.casting import choose_voices, find_missing, find_voice, stand_in, voices_of
-from longtake.intake.plan import plan_passages
+from longtake.intake.plan import find_cut_context, plan_passages
 from longtake.intake.recordings import Recordings
 from longtake.intake.request import JobRequest
 from longtake.jobs.folder import DataFolder
@@ -175,7 +175,11 @@ class Intake:
         )
         voices = choose_voices(script, passages, wanted, request.voice, engine, self._voices)
         missing = find_missing(script, voices, engine, self._voices)
-        return Judged(engine, script, planned, voices, estimate, _with(report, missing) if missing else report)
+        if missing:
+            report = _with(report, missing)
+        if note := find_cut_context(planned, engine, request):
+            report = replace(report, findings=(note, *report.findings))
+        return Judged(engine, script, planned, voices, estimate, report)
 
     def submit(
         self,

@@ -10,7 +10,16 @@ from longtake.core.records import Passage
 from longtake.engines.base import EngineAbout
 from longtake.intake.request import JobRequest
 from longtake.jobs.records import PlannedPassage
-from longtake.script import Estimate, Gaps, Script, estimate_units, split_passages, units_of
+from longtake.script import (
+    Estimate,
+    Finding,
+    Gaps,
+    Script,
+    Severity,
+    estimate_units,
+    split_passages,
+    units_of,
+)
 
 
 def plan_passages(
@@ -31,6 +40,19 @@ def plan_passages(
         return planned, estimate
     passages = split_passages(script, replace(engine.info, max_passage_characters=cap), gaps)
     return _expect(passages, paces, request.speed, script.trailing_pause_s)
+
+
+def find_cut_context(planned: Sequence[PlannedPassage], engine: EngineAbout, request: JobRequest) -> Finding | None:
+    """A note for who wants the whole script in view at once, and has put pauses into it."""
+    info = engine.info
+    if request.settings.get("context") != "full" or not info.past_passages or len(planned) < 2:
+        return None
+    message = (
+        f"The pause marks cut this script into {len(planned)} passages: although the whole of it was asked to be in "
+        f"view (context full), each passage has the {info.past_passages} before it in view. Take them out where one "
+        "long breath matters more than the pause."
+    )
+    return Finding(Severity.NOTE, "context_cut", None, None, message)
 
 
 def _expect(

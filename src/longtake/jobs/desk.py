@@ -242,8 +242,8 @@ class WorkerDesk:
         return " ".join(latest[passage] for passage in sorted(latest)) or None
 
     def _learn(self, claim: Claim) -> None:
-        """Paces are kept at speed 1; a job's own speed is taken out."""
-        for row in self._db.rows("pace_of_job", job_id=claim.job.id):
+        """Paces are kept at speed 1; a job's own speed is taken out. What has a remark was cut, or hardly spoken."""
+        for row in self._db.rows("pace_of_job", job_id=claim.job.id, remark=REMARK):
             seconds = seconds_of(row["samples"]) * claim.job.spec.speed
             self._db.execute(
                 "learn_pace", engine=self._engine, language=row["language"], units=row["units"], seconds=seconds

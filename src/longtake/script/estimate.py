@@ -12,6 +12,7 @@ from longtake.script.language import language_runs, primary
 
 _COUNTED_BY_CHARACTER = frozenset({"zh", "yue", "ja", "ko", "th"})
 _WORD = re.compile(r"\w+(?:['’.,:\-]\w+)*")
+_LONG_NUMBER = re.compile(r"\d{5,}")  # read out digit by digit, or in about as many words
 _CHARACTER = re.compile(r"[^\W_]")
 _PACE_OF_NOBODY = 150.0  # words a minute, of a calm reader
 
@@ -32,11 +33,14 @@ class Estimate:
 
 
 def count_units(text: str, base: str = "en") -> Counter[str]:
-    """Language → units: characters of Chinese, Japanese, Korean and Thai, words of every other; digits count too."""
+    """Language → units: characters of Chinese, Japanese, Korean and Thai, words of every other; digits count too, and
+    each for itself in a number of five or more."""
     units: Counter[str] = Counter()
     for language, run in language_runs(text, base):
-        pattern = _CHARACTER if primary(language) in _COUNTED_BY_CHARACTER else _WORD
-        count = len(pattern.findall(run))
+        if primary(language) in _COUNTED_BY_CHARACTER:
+            count = len(_CHARACTER.findall(run))
+        else:
+            count = len(_WORD.findall(run)) + sum(len(number) - 1 for number in _LONG_NUMBER.findall(run))
         if count:
             units[language] += count
     return units

@@ -16,7 +16,15 @@ from functools import partial
 from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
-from longtake.core.errors import CapacityError, DiskFullError, InputError, LeaseLostError, TransientError
+from longtake.core.errors import (
+    CapacityError,
+    DiskFullError,
+    EngineError,
+    InputError,
+    LeaseLostError,
+    TransientError,
+    WorkerError,
+)
 from longtake.engines.base import Chunk, End, Ended, Engine, Failed, SpeakRequest, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -184,6 +192,8 @@ class WorkerLoop:
             try:
                 self._engine.start(holder.request(candidate.id))
             except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
+                if isinstance(error, WorkerError) and not isinstance(error, EngineError):
+                    raise
                 self._fail(holder, error)
         return replayed
 

@@ -63,7 +63,7 @@ def main() -> int:
         heart.start()
         known = about(assignment.engine)
         engine = known.load(_given(settings.engine) | _voices(known, folder))
-        budget = budget_bytes(settings.engine.memory_budget)
+        budget = budget_bytes(settings.engine.memory_budget, engine.budget_bytes)
         loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget, cache=cache)
         state = "ready"
         heart.beat_now()

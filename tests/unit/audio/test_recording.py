@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 import wave
@@ -125,6 +126,53 @@ def test_no_file_leads_to_another_file(
     for source in (tmp_path / "list.wav", (tmp_path / "list.wav").read_bytes()):
         with pytest.raises(InputError):
             read_recording(source, name="list.wav")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3"])
+@pytest.mark.parametrize("is_on_disk", [True, False])
+def test_a_file_that_is_cut_short_is_told(tmp_path: Path, suffix: str, is_on_disk: bool) -> None:
+    """What is left of it can be decoded, and half a voice would be kept as a whole one."""
+    path = write_file(tmp_path / f"a{suffix}", voice(10.0))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 5])
+    with pytest.raises(
+        InputError, match=r"a is cut short: it says that it lasts 10\.0 s, and [34]\.\d s could"
+    ) as told:
+        read_recording(path if is_on_disk else path.read_bytes(), name="a")
+    assert told.value.code == "cut_short"
+
+
+def test_a_last_tenth_may_be_missing(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.wav", voice(10.0))
+    path.write_bytes(path.read_bytes()[: 44 + round(2 * RATE_HZ * 9.1)])
+    assert read_recording(path, name="a").pcm.size / RATE_HZ == pytest.approx(9.1, abs=0.1)
+
+
+def test_only_what_is_read_is_missed(tmp_path: Path) -> None:
+    """Of a long one no more than a minute is read, whatever it says."""
+    path = write_file(tmp_path / "a.flac", voice(80.0))
+    assert read_recording(path, name="a").pcm.size == round(room.MAX_READ_S * RATE_HZ)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_a_length_that_was_never_written_says_nothing(tmp_path: Path, size: int) -> None:
+    path = write_file(tmp_path / "a.wav", voice(3.0))
+    data = path.read_bytes()
+    at = data.index(b"data") + 4
+    whole = data[:at] + struct.pack("<I", size) + data[at + 4 :]
+    assert read_recording(whole, name="a").pcm.size == 3 * RATE_HZ
+
+
+def test_an_mp3_without_a_header_says_nothing_reliable(tmp_path: Path) -> None:
+    data = write_file(tmp_path / "a.mp3", voice(4.0)).read_bytes()
+    kind = b"Xing" if b"Xing" in data else b"Info"
+    first = re.search(rb"\xff[\xf3\xfb]", data)
+    assert first is not None
+    tagged = b"ID3\4\0\0" + bytes((0, 0, 2, 0)) + bytes(256) + data[first.start() :]
+    assert read_recording(tagged, name="a").pcm.size / RATE_HZ == pytest.approx(4.0, abs=0.2)
+    with pytest.raises(InputError, match="cut short"):  # found behind a tag, too
+        read_recording(tagged[: len(tagged) // 2], name="a")
+    bare = data[: len(data) // 2].replace(kind, b"None", 1)
+    assert read_recording(bare, name="a").pcm.size / RATE_HZ == pytest.approx(2.0, abs=0.3)
 
 
 @pytest.mark.parametrize(("suffix", "is_cut"), [(".mp3", False), (".m4a", False), (".m4a", True), (".flac", True)])

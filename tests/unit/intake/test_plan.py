@@ -11,7 +11,7 @@ from longtake.intake import Intake, JobRequest
 from longtake.intake.plan import plan_passages
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.store import JobStore
-from longtake.script import Limits
+from longtake.script import Limits, Severity
 from longtake.voices import VoiceStore
 from tests.support.recordings import voice
 
@@ -73,6 +73,28 @@ def test_what_does_not_fit_is_cut_between_turns_and_nothing_is_lost(vibevoice: I
 def test_full_context_that_does_not_fit_is_refused_with_the_numbers(vibevoice: Intake) -> None:
     with pytest.raises(CapacityError, match=r"window has 32,768.*--context full"):
         vibevoice.judge(JobRequest(dialogue(1_000), settings={"context": "full"}))
+
+
+@pytest.mark.parametrize(
+    ("script", "context", "is_told"),
+    [
+        ("Speaker 1: One. [pause] Two. [pause 2s] Three.", "full", True),
+        ("Speaker 1: One. [pause] Two. [pause 2s] Three.", "window", False),
+        ("Speaker 1: One. [pause] Two. [pause 2s] Three.", None, False),
+        ("Speaker 1: One. Two. Three.", "full", False),
+    ],
+)
+def test_pauses_cut_what_was_asked_to_be_in_view_as_a_whole(
+    vibevoice: Intake, script: str, context: str | None, is_told: bool
+) -> None:
+    judged = vibevoice.judge(JobRequest(script, settings={} if context is None else {"context": context}))
+    notes = [finding for finding in judged.report.findings if finding.code == "context_cut"]
+    assert bool(notes) == is_told
+    assert len(judged.passages) == (3 if "pause" in script else 1)
+    if is_told:
+        assert "into 3 passages" in notes[0].message
+        assert "the 2 before it in view" in notes[0].message
+        assert notes[0].severity is Severity.NOTE
 
 
 def test_the_window_is_the_models(store: JobStore, folder: DataFolder, tmp_path: Path) -> None:

@@ -212,6 +212,18 @@ def test_paces_are_learned_at_speed_one(store: JobStore, make_desk: MakeDesk) ->
     assert store.learned_paces("other") == {}
 
 
+def test_what_has_a_remark_teaches_nothing(store: JobStore, make_desk: MakeDesk) -> None:
+    """It was cut, or hardly spoken: the next script would be expected to be as short."""
+    desk = make_desk()
+    store.submit(spec(), "x", planned(3, units=5))
+    claim = desk.claim()
+    assert claim is not None
+    cut = replace(spoken(1, samples=240), remark="Most of passage 2 is probably missing.")
+    desk.commit(claim, [spoken(0, samples=48_000), cut, spoken(2, samples=24_000)])
+    desk.finish(claim, "a", 1)
+    assert store.learned_paces("espeak") == {"en": (10.0, pytest.approx(3.0))}
+
+
 def test_who_gets_on_is_no_suspect(store: JobStore, make_desk: MakeDesk) -> None:
     """Workers die of many things: only a job that none of three could bring further is set aside."""
     job, _ = store.submit(spec(), "x", planned(6))

@@ -16,6 +16,23 @@ def test_units_are_words_or_characters() -> None:
     assert count_units("…") == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("1984", 1),
+        ("12345", 5),
+        ("call 5551234 now", 9),
+        ("1,234,567", 1),
+        ("3.14159", 5),
+        ("a12345b 99999", 10),
+        ("1234567890" * 50, 500),
+    ],
+)
+def test_a_long_number_takes_its_time(text: str, units: int) -> None:
+    """500 digits are minutes of speech, not one word: a passage is cut at its expected length and some more."""
+    assert count_units(text) == {"en": units}
+
+
 def passage(text: str, language: str, silence_s: float = 0.0) -> Passage:
     return Passage(0, (Line(1, text, language),), silence_s)
 

@@ -14,7 +14,7 @@ import pytest
 from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
 from longtake.core.clock import SystemClock
-from longtake.core.errors import WorkerError
+from longtake.core.errors import CapacityError, EngineError, WorkerError
 from longtake.core.units import samples_of
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
@@ -255,6 +255,31 @@ def test_a_passage_too_large_for_the_budget_fails_with_the_numbers(bench: Bench)
     assert error is not None
     assert error["code"] == "does_not_fit"
     assert "--memory-budget" in error["message"]
+
+
+@pytest.mark.parametrize("error", [CapacityError("no room"), EngineError("not this one"), ValueError("a bug")])
+def test_a_start_that_fails_costs_its_own_job_alone(bench: Bench, error: Exception) -> None:
+    engine = NumberEngine()
+    engine.start_error = error
+    job = bench.submit(2)
+    bench.work(engine)
+    assert bench.wait(job).state is State.FAILED
+    engine.start_error = None
+    assert bench.wait(bench.submit(2)).state is State.DONE
+    assert not bench.errors
+
+
+def test_a_device_that_breaks_at_a_start_ends_the_loop(bench: Bench) -> None:
+    """The job is not at fault: a fresh process goes on with it."""
+    engine = NumberEngine()
+    engine.start_error = WorkerError("the device is gone")
+    job = bench.submit(2)
+    bench.work(engine)
+    deadline = time.monotonic() + 10
+    while not bench.errors and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert bench.errors == [engine.start_error]
+    assert bench.store.job(job.id).state is State.RUNNING
 
 
 def test_a_broken_engine_ends_the_loop_and_keeps_the_leases_for_the_supervisor(bench: Bench) -> None:

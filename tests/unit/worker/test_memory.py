@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import psutil
 import pytest
 
 from longtake.core.errors import InputError
+from longtake.core.units import format_bytes
+from longtake.worker import memory
 from longtake.worker.memory import budget_bytes, parse_size
 
 
@@ -26,7 +25,7 @@ from longtake.worker.memory import budget_bytes, parse_size
 )
 def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
     assert parse_size(text) == size
-    assert budget_bytes(text) == size
+    assert budget_bytes(text, 1 << 40) == size
 
 
 @pytest.mark.parametrize(
@@ -39,6 +38,25 @@ def test_what_is_no_size_is_told_with_an_example(text: str) -> None:
     assert (refused.value.code, refused.value.param) == ("invalid_size", "memory_budget")
 
 
-def test_without_a_size_it_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1001, total=9999, free=5))
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_host_bytes", lambda: 1001)
+
+
+def test_without_a_size_it_is_half_of_what_is_free(free: None) -> None:
     assert budget_bytes(None) == 500
+
+
+def test_a_device_of_its_own_is_the_engines_to_measure(free: None) -> None:
+    assert budget_bytes(None, 70_000) == 70_000
+    assert budget_bytes(None, 0) == 0, "none, and not the host's"
+
+
+@pytest.mark.parametrize(("device", "most"), [(None, 1001), (700, 700)])
+def test_what_is_asked_for_is_had_as_far_as_it_is_free(
+    free: None, caplog: pytest.LogCaptureFixture, device: int | None, most: int
+) -> None:
+    assert budget_bytes("600", device) == 600
+    assert not caplog.records
+    assert budget_bytes("64KiB", device) == most
+    assert f"64.0 KiB, and only {format_bytes(most)} are free" in caplog.text

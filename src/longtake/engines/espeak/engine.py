@@ -75,6 +75,10 @@ class EspeakEngine:
     def place(self) -> str:
         return "espeak-ng"
 
+    @property
+    def budget_bytes(self) -> int | None:
+        return None
+
     def revision(self, request: SpeakRequest) -> str:
         return revision()
 

@@ -26,6 +26,10 @@ WINDOWED_PASSAGE_S = 240.0
 PAST_PASSAGES = 2
 
 
+def expected_frames(expected_s: float) -> int:
+    return round(expected_s * FRAMES_PER_S)
+
+
 def frame_limit(expected_s: float) -> int:
     """The most frames that a passage may become."""
     return math.ceil(expected_s * FRAMES_PER_S * SLACK) + SLACK_FRAMES

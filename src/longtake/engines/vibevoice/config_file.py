@@ -18,6 +18,7 @@ from longtake.engines.vibevoice.config import LATENT_DIM, SAMPLES_PER_FRAME, Cod
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
 from longtake.nn.decoder_config import DecoderConfig
 
+CONFIG = "config.json"
 _NOISE_SHARE = 0.8  # the reference draws a voice's noise with fix_std / 0.8
 
 
@@ -29,7 +30,7 @@ def load_config(folder: Path) -> VibeVoiceConfig:
         InputError: The file is not a VibeVoice text-to-speech configuration, lacks a size, or asks for something that
             is not implemented (code ``bad_config``).
     """
-    path = folder / "config.json"
+    path = folder / CONFIG
     if not path.is_file():
         raise NotFoundError(
             f"{folder} is no VibeVoice checkpoint: it has no config.json. Give a folder with config.json and "

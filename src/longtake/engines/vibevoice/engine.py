@@ -6,77 +6,63 @@ nobody), then speaks one frame a beat until the model says that it is done, or i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from longtake.core.errors import CapacityError, InputError, InvariantError
+from longtake.core.errors import EngineError, InvariantError, LongtakeError, WorkerError
 from longtake.core.records import EngineInfo
-from longtake.core.units import format_duration
-from longtake.engines.base import Chunk, Cost, End, Ended, Failed, SpeakRequest, StepResult
-from longtake.engines.vibevoice.budget import FRAMES_PER_S, frame_limit
+from longtake.engines.base import Chunk, Cost, Ended, Failed, SpeakRequest, StepResult
+from longtake.engines.vibevoice.ending import end_at_limit, end_of_speech
+from longtake.engines.vibevoice.failures import broken, lost_step, mistake, no_room, not_finite
 from longtake.engines.vibevoice.feed import Feed
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import EOS
 from longtake.engines.vibevoice.noise import FrameNoise
-from longtake.engines.vibevoice.prompt import Prompt, build_prompt, measure_prompt
-from longtake.engines.vibevoice.runner import Outcome, Runner, Stream, features_of
-from longtake.engines.vibevoice.settings import VibeVoiceSettings, read_settings
+from longtake.engines.vibevoice.plan import Plan, plan_request
+from longtake.engines.vibevoice.prompt import build_prompt
+from longtake.engines.vibevoice.runner import REPLAY_FRAMES, Outcome, Runner, Stream, features_of
 from longtake.engines.vibevoice.solver import Solver, solver_table
 from longtake.engines.vibevoice.tokenizer import TextTokenizer
 from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted, plan_tokens
-from longtake.engines.vibevoice.trace import Trace, join_traces, read_trace, write_step
+from longtake.engines.vibevoice.trace import Weights, write_head, write_step
 from longtake.engines.vibevoice.voice_bank import VoiceBank
+from longtake.engines.vibevoice.voice_latents import CHUNK_FRAMES
+from longtake.engines.vibevoice.workspace import encoder_bytes, workspace_bytes
+from longtake.nn.faults import free_device_bytes, is_device_fault, is_out_of_memory
 from longtake.nn.kv import KVStore
 
 READ_AT_ONCE = 512  # positions of one beat
-# Control tokens between frames: END and START at most turns, as far as is known, and never more than frames.
-CONTROL_SHARE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A request with its places counted.
-
-    Attributes:
-        past: Steps of the passages before it, without their ends, and its own that are spoken already.
-        limit: Steps that the passage may have, those spoken already included.
-    """
-
-    settings: VibeVoiceSettings
-    lines: tuple[tuple[tuple[int, str], ...], ...]
-    voices: Mapping[int, int]
-    prompt_tokens: int
-    past: Trace
-    own: Trace
-    limit: int
-
-    @property
-    def capacity(self) -> int:
-        return self.prompt_tokens + len(self.past.tokens) - len(self.own.tokens) + self.limit
-
-    @property
-    def context(self) -> int:
-        return self.capacity - self.prompt_tokens + 1
+DEVICE_SHARE = 0.95  # of what is free on a device of its own: rows are rounded up, and others may use it, too
 
 
 @dataclass(slots=True, eq=False)
 class _Active:
     request: SpeakRequest
-    plan: _Plan
+    plan: Plan
     feed: Feed | None  # None once it is read
     stream: Stream
     trace: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(slots=True)
+class _Beat:
+    """A `StepResult` in the making."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
 
 
 class VibeVoiceEngine:
     """Implements `Engine`.
 
     Args:
-        name: Of the weights, for people.
+        weights: Their name and fingerprint, for what is spoken with them.
         is_random: The weights are random: when to stop is planned, not learned.
     """
 
@@ -87,14 +73,14 @@ class VibeVoiceEngine:
         voices: VoiceBank,
         info: EngineInfo,
         *,
-        name: str,
+        weights: Weights,
         is_random: bool,
     ) -> None:
         self._runner = runner
         self._tokenizer = tokenizer
         self._voices = voices
         self._info = info
-        self._name = name
+        self._weights = weights
         self._is_random = is_random
         self._active: dict[str, _Active] = {}
 
@@ -105,7 +91,7 @@ class VibeVoiceEngine:
     @property
     def place(self) -> str:
         weight = self._runner.model.language_model.embed_tokens.weight
-        return f"{self._name} on {self._runner.model.device}, {str(weight.dtype).removeprefix('torch.')}"
+        return f"{self._weights.name} on {self._runner.model.device}, {str(weight.dtype).removeprefix('torch.')}"
 
     @property
     def model(self) -> VibeVoiceModel:
@@ -116,22 +102,31 @@ class VibeVoiceEngine:
         """Of the convolution states of all places."""
         return self._runner.state_bytes
 
+    @property
+    def budget_bytes(self) -> int | None:
+        """On CUDA what is free beside the model, less the encoder of a new voice and what a beat needs for a moment."""
+        model = self.model
+        free = free_device_bytes(model.device)
+        if free is None:
+            return None
+        beat = workspace_bytes(
+            model.config,
+            itemsize=model.dtype.itemsize,
+            codec_itemsize=model.codec_dtype.itemsize,
+            positions=READ_AT_ONCE,
+            streams=self._info.max_active,
+            frames=max(CHUNK_FRAMES, REPLAY_FRAMES),
+        )
+        encoder = encoder_bytes(model.config.acoustic, model.codec_dtype.itemsize)
+        return max(0, int((free - beat - encoder) * DEVICE_SHARE))
+
     def revision(self, request: SpeakRequest) -> str:
         raise InvariantError("What VibeVoice speaks depends on the past of a passage; it is not to be cached.")
 
     def cost(self, request: SpeakRequest) -> Cost:
         """Both rows of keys and values, at their largest. The convolution states are there already."""
         plan = self._plan(request)
-        decoder = self._runner.model.config.decoder
-        weight = self._runner.model.language_model.embed_tokens.weight
-        used_bytes = KVStore.row_bytes(
-            layers=decoder.num_hidden_layers,
-            kv_heads=decoder.num_key_value_heads,
-            head_dim=decoder.head_dim,
-            dtype=weight.dtype,
-            capacity=plan.capacity + plan.context,
-        )
-        return Cost(used_bytes, steps=plan.limit)
+        return Cost(self._row_bytes(plan), steps=plan.limit)
 
     def start(self, request: SpeakRequest) -> None:
         if request.id in self._active:
@@ -139,45 +134,20 @@ class VibeVoiceEngine:
         if not self._runner.free_slots:
             raise InvariantError(f"All {self._info.max_active} places are taken.")
         plan = self._plan(request)
-        settings = plan.settings
-        prompt = self._prompt(plan)
-        latents = {
-            speaker: self._voices.latents(request.voices[speaker], is_noisy=settings.voice_noise)
-            for speaker in prompt.voice_places
-        }
-        feed = Feed(self._runner.model, prompt, latents, plan.past)
-        table = solver_table(settings.steps, Solver(settings.solver))
-        stream = self._runner.open(
-            feed,
-            chooser=self._chooser(request),
-            noise=FrameNoise(request.seed, settings.steps if settings.solver == Solver.SDE else 0),
-            table=table,
-            guidance=settings.guidance,
-            capacity=plan.capacity,
-            context=plan.context,
-            past=plan.past,
-            steps=len(plan.own.tokens),
-            frames=plan.own.frames,
-        )
+        with self._explaining(plan):
+            stream, feed = self._open(request, plan)
         self._active[request.id] = _Active(request, plan, feed, stream)
 
     def step(self) -> StepResult:
-        chunks: list[Chunk] = []
-        ended: list[Ended] = []
-        failed: list[Failed] = []
-        self._read_some()
+        beat = _Beat()
+        self._read_some(beat)
         speaking = [active for active in self._active.values() if active.feed is None]
-        outcomes = self._runner.step([active.stream for active in speaking]) if speaking else []
-        for active, outcome in zip(speaking, outcomes, strict=True):
-            if outcome.frame is not None:
-                chunks.append(Chunk(active.request.id, to_pcm(outcome.frame.wave_T)))
-            active.trace += write_step(
-                outcome.token, None if outcome.frame is None else features_of(outcome.frame).numpy()
-            )
-            if end := self._end(active, outcome):
-                ended.append(end)
-                self.stop(active.request.id)
-        return StepResult(tuple(chunks), tuple(ended), tuple(failed))
+        for active, outcome in zip(speaking, self._speak(speaking, beat), strict=True):
+            try:
+                self._take(active, outcome, beat)
+            except Exception as error:
+                self._give_up(active, error, beat)
+        return StepResult(tuple(beat.chunks), tuple(beat.ended), tuple(beat.failed))
 
     def trace(self, request_id: str) -> bytes:
         active = self._active[request_id]
@@ -194,83 +164,139 @@ class VibeVoiceEngine:
         for request_id in list(self._active):
             self.stop(request_id)
 
-    def _plan(self, request: SpeakRequest) -> _Plan:
-        if request.speed != 1.0:
-            raise InputError("VibeVoice speaks at its voices' own pace; leave out the speed.", code="invalid_speed")
-        settings = read_settings(request.settings)
-        own = read_trace(request.trace)
-        window = self._runner.model.config.window
-        limit = round(frame_limit(request.expected_s) * (1 + CONTROL_SHARE))
-        past = [(passage, read_trace(trace).without_end()) for passage, trace in request.past]
-        while True:
-            lines = tuple(
-                tuple((line.speaker, line.text) for line in passage.lines)
-                for passage in [*(passage for passage, _ in past), request.passage]
-            )
-            voices = self._voices_of(request, {speaker for group in lines for speaker, _ in group})
-            prompt_tokens = measure_prompt(self._tokenizer, lines, voices)
-            before = join_traces([trace for _, trace in past])
-            room = window - prompt_tokens - len(before.tokens)
-            # What was spoken before is worth its places, but less than the end of what is to be spoken.
-            if room >= min(limit, round(request.expected_s * FRAMES_PER_S) + 1) or not past:
-                break
-            del past[0]
-        if room <= len(own.tokens):
-            raise CapacityError(
-                f"The prompt has {prompt_tokens:,} tokens (the text of {len(request.passage.lines)} turns and "
-                f"{len(voices)} voices), and the model's window has {window:,}: no room is left to speak. Shorten the "
-                "script, or leave out --context full.",
-                code="window_exceeded",
-            )
-        return _Plan(settings, lines, voices, prompt_tokens, join_traces([before, own]), own, min(limit, room))
+    # Before it speaks
 
-    def _voices_of(self, request: SpeakRequest, speakers: set[int]) -> dict[int, int]:
-        """Speaker → frames of the voice; speakers of the past who say nothing more need none."""
-        for line in request.passage.lines:
-            if line.speaker not in request.voices:
-                raise InputError(
-                    f"Speaker {line.speaker} has no voice. Add a recording with `longtake voices add`, and give it.",
-                    code="unknown_voice",
-                    param=f"voices.{line.speaker}",
-                )
-        return {s: self._voices.frames(request.voices[s]) for s in sorted(speakers) if s in request.voices}
+    def _plan(self, request: SpeakRequest) -> Plan:
+        return plan_request(
+            request, self._tokenizer, self._voices, window=self.model.config.window, weights=self._weights
+        )
 
-    def _prompt(self, plan: _Plan) -> Prompt:
-        return build_prompt(self._tokenizer, plan.lines, plan.voices)
+    def _row_bytes(self, plan: Plan) -> int:
+        """Both rows of keys and values, at their largest."""
+        decoder = self.model.config.decoder
+        return KVStore.row_bytes(
+            layers=decoder.num_hidden_layers,
+            kv_heads=decoder.num_key_value_heads,
+            head_dim=decoder.head_dim,
+            dtype=self.model.dtype,
+            capacity=plan.capacity + plan.context,
+        )
+
+    def _open(self, request: SpeakRequest, plan: Plan) -> tuple[Stream, Feed]:
+        settings = plan.settings
+        prompt = build_prompt(self._tokenizer, plan.lines, plan.voices)
+        latents = {
+            speaker: self._voices.latents(request.voices[speaker], is_noisy=settings.voice_noise)
+            for speaker in prompt.voice_places
+        }
+        feed = Feed(self.model, prompt, latents, plan.past)
+        stream = self._runner.open(
+            feed,
+            chooser=self._chooser(request),
+            noise=FrameNoise(request.seed, settings.steps if settings.solver == Solver.SDE else 0),
+            table=solver_table(settings.steps, Solver(settings.solver)),
+            guidance=settings.guidance,
+            capacity=plan.capacity,
+            context=plan.context,
+            past=plan.past,
+            steps=len(plan.own.tokens),
+            frames=plan.own.frames,
+        )
+        return stream, feed
 
     def _chooser(self, request: SpeakRequest) -> Chooser:
         if not self._is_random:
             return Greedy()
         return Scripted(plan_tokens(request.passage.lines, request.expected_s))
 
-    def _read_some(self) -> None:
-        """The reader that came first reads on; when nobody speaks, it reads to its end."""
-        for active in self._active.values():
-            if active.feed is not None:
+    # Speaking
+
+    def _read_some(self, beat: _Beat) -> None:
+        """The reader that came first reads on."""
+        active = next((each for each in self._active.values() if each.feed is not None), None)
+        if active is None or active.feed is None:
+            return
+        try:
+            with self._explaining(active.plan):
                 if not self._runner.read(active.stream, active.feed, READ_AT_ONCE):
                     active.feed = None
-                return
+        except Exception as error:
+            self._give_up(active, error, beat)
+
+    def _speak(self, speaking: list[_Active], beat: _Beat) -> list[Outcome]:
+        """One step of the model for all of them. When it fails, the coders' states are anywhere: nobody goes on."""
+        if not speaking:
+            return []
+        try:
+            return self._runner.step([active.stream for active in speaking])
+        except Exception as error:
+            if len(speaking) == 1 and is_out_of_memory(error):
+                active = speaking.pop()
+                self._give_up(active, no_room(error, self._row_bytes(active.plan), self.model.device), beat)
+                return []
+            raise lost_step(error, len(speaking), self.place) from error
+
+    def _take(self, active: _Active, outcome: Outcome, beat: _Beat) -> None:
+        """What a step gave to one stream."""
+        if outcome.error is not None:
+            raise outcome.error
+        request, frame = active.request, outcome.frame
+        if not active.trace:
+            active.trace += write_head(self._weights)
+        if frame is None:
+            active.trace += write_step(outcome.token, None)
+        else:
+            features_192 = features_of(frame).numpy()  # waits for the device: what is asked of the frame is asked here
+            if not np.isfinite(features_192).all():
+                raise FloatingPointError("the frame is not finite")
+            active.trace += write_step(outcome.token, features_192)
+            beat.chunks.append(Chunk(request.id, to_pcm(frame.wave_T)))
+        if end := self._end(active, outcome):
+            beat.ended.append(replace(end, trace=bytes(active.trace)))
+            self.stop(request.id)
 
     def _end(self, active: _Active, outcome: Outcome) -> Ended | None:
-        stream, limit = active.stream, active.plan.limit
+        plan, stream = active.plan, active.stream
         if outcome.token == EOS:
-            return Ended(active.request.id, End.FINISHED, trace=bytes(active.trace))
-        if stream.step < limit:
+            return end_of_speech(active.request, stream.frame)
+        if stream.step < plan.limit:
             return None
-        spoken_s = stream.frame / FRAMES_PER_S
-        what = (
-            f"The speech did not come to its end: after {format_duration(spoken_s)} (about "
-            f"{format_duration(active.request.expected_s)} were expected) its limit of {limit:,} steps was reached in "
-            f"passage {active.request.passage.index + 1}."
-        )
-        trace = bytes(active.trace)
-        if active.plan.settings.allow_truncated:
-            return Ended(active.request.id, End.FINISHED, trace=trace, message=what)
-        advice = (
-            "What was spoken is kept. Another seed may help, or shorter turns; the setting allow_truncated takes what "
-            "there is."
-        )
-        return Ended(active.request.id, End.TRUNCATED, trace=trace, message=f"{what} {advice}")
+        return end_at_limit(active.request, stream.frame, plan.limit, is_allowed=plan.settings.allow_truncated)
+
+    # What goes wrong
+
+    def _give_up(self, active: _Active, error: Exception, beat: _Beat) -> None:
+        """One request fails, those beside it go on; a broken device is everybody's."""
+        if is_device_fault(error):
+            raise broken(error, self.place) from error
+        if isinstance(error, WorkerError) and not isinstance(error, EngineError):
+            raise error
+        self.stop(active.request.id)
+        if isinstance(error, FloatingPointError):
+            failure: LongtakeError = not_finite(error, active.request, active.stream.frame, self.place)
+        elif isinstance(error, LongtakeError):
+            failure = error
+        else:
+            failure = mistake(error, active.request)
+        if failure is not error:
+            failure.__cause__ = error
+        beat.failed.append(Failed(active.request.id, failure))
+
+    @contextmanager
+    def _explaining(self, plan: Plan) -> Iterator[None]:
+        """
+        Raises:
+            CapacityError: The device has no room.
+            WorkerError: The device is broken.
+        """
+        try:
+            yield
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise no_room(error, self._row_bytes(plan), self.model.device) from error
+            if is_device_fault(error):
+                raise broken(error, self.place) from error
+            raise
 
 
 def to_pcm(wave_T: Tensor) -> NDArray[np.int16]:

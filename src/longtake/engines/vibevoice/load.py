@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,22 @@ from typing import Any
 import torch
 
 from longtake.core.errors import InputError
+from longtake.core.memory import free_host_bytes
 from longtake.core.records import EngineInfo
 from longtake.core.units import format_bytes
-from longtake.engines.vibevoice.checkpoint import load_encoder, load_model, weight_files
-from longtake.engines.vibevoice.config_file import load_config
+from longtake.engines.vibevoice.checkpoint import check_finite, load_encoder, load_model, weight_files
+from longtake.engines.vibevoice.codec import Encoder
+from longtake.engines.vibevoice.config import VibeVoiceConfig
+from longtake.engines.vibevoice.config_file import CONFIG, load_config
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
+from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
 from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
 from longtake.engines.vibevoice.lora import merge_lora
-from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
+from longtake.engines.vibevoice.model import build_meta
+from longtake.engines.vibevoice.random_model import build_random, build_random_encoder, random_config
 from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, load_tokenizer
+from longtake.engines.vibevoice.trace import Weights
 from longtake.engines.vibevoice.voice_bank import VoiceBank
 from longtake.nn.memory import give_back
 from longtake.voices import VoiceStore
@@ -28,6 +35,9 @@ from longtake.voices import VoiceStore
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "microsoft/VibeVoice-1.5B"
+# fp32 is taken on a CPU whose free memory it fills up to this share: where bf16 is computed in, and where it is not.
+NATIVE_SHARE, IMITATED_SHARE = 0.25, 0.5
+_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -58,29 +68,36 @@ def load_engine(
         # One core is left to the encoder, the store and the page: threads of torch that wait for a busy core spin, and
         # a frame then takes ten times as long (measured on two cores).
         torch.set_num_threads(max(1, cores() - 1))
-    kind = choose_dtype(dtype, place)
-    # fp16 ends at 65,504, and the coders' inner values pass that with some voices; bf16 and fp32 do not end there.
-    codec_kind = torch.float32 if kind is torch.float16 else None
     name = model or DEFAULT_MODEL
+    adapter_folder = None if adapter is None else fetch_adapter(adapter)
+    encoder: Callable[..., Encoder]
     if (random := random_name(name)) is not None:
         log.warning("the weights of %s are random: what it speaks is noise, for tests and measurements only", name)
+        kind, codec_kind = _types(dtype, place, random_config(random))
         network = build_random(random, dtype=kind, device=place, codec_dtype=codec_kind)
-        encoder = partial(build_random_encoder, random, dtype=codec_kind or kind, device=place)
+        encoder = partial(build_random_encoder, random)
         tokenizer = build_byte_tokenizer()
+        fingerprint = of_random(random, adapter_folder)
     else:
         folder = fetch_model(name)
-        load_config(folder), weight_files(folder)  # what is no checkpoint is told before anything is fetched for it
+        # What is no checkpoint is told before anything is fetched for it.
+        config, files = load_config(folder), weight_files(folder)
         tokenizer = load_tokenizer(folder)
+        kind, codec_kind = _types(dtype, place, config)
         network = load_model(folder, dtype=kind, device=place, codec_dtype=codec_kind)
-        encoder = partial(load_encoder, folder, dtype=codec_kind or kind, device=place)
-    if adapter is not None:
-        merge_lora(network, fetch_adapter(adapter))
-    log.info("%s: %s of weights, %s on %s", name, format_bytes(network.weights_bytes), kind, place)
+        encoder = partial(load_encoder, folder)
+        fingerprint = of_checkpoint(folder / CONFIG, files, adapter_folder)
+    if adapter_folder is not None:
+        merge_lora(network, adapter_folder)
+    if random is None:
+        check_finite(network, name)  # of random weights not all are written
+    weights = Weights(fingerprint, name if adapter is None else f"{name} --lora {adapter}")
+    log.info("%s: %s, %s on %s", weights, format_bytes(network.weights_bytes), kind, place)
     network.acoustic_tokenizer.encoder = None  # see VoiceBank
     give_back()
     runner = Runner(network, info.max_active)
-    bank = VoiceBank(network, VoiceStore(voices), load_encoder=encoder)
-    return VibeVoiceEngine(runner, tokenizer, bank, info, name=name, is_random=random is not None)
+    bank = VoiceBank(network, VoiceStore(voices), load_encoder=partial(encoder, dtype=codec_kind or kind, device=place))
+    return VibeVoiceEngine(runner, tokenizer, bank, info, weights=weights, is_random=random is not None)
 
 
 def choose_device(asked: str) -> torch.device:
@@ -104,23 +121,40 @@ def choose_device(asked: str) -> torch.device:
     return device
 
 
-def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
-    """bf16 where the device computes in it, unless told otherwise.
+def choose_dtype(asked: str, device: torch.device, parameters: int) -> torch.dtype:
+    """What was asked for, or what the device is quickest with.
+
+    A CPU that does not compute in bf16 takes 2.7 times as long with it as with fp32 (measured, docs/vibevoice.md), and
+    one that does about as long: then it is taken where its half of the memory is worth something.
+
+    Args:
+        parameters: How many the model has.
 
     Raises:
         InputError: There is no such type.
     """
     if asked == "auto":
         if device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            with torch.cuda.device(device):  # an older one than Ampere only imitates bf16, many times slower
+                has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if has_bf16 else torch.float16
         if device.type == "mps":
             return torch.float16
-        return torch.bfloat16 if _cpu_has_bf16() else torch.float32
+        share = NATIVE_SHARE if _cpu_has_bf16() else IMITATED_SHARE
+        return torch.float32 if 4 * parameters <= share * free_host_bytes() else torch.bfloat16
     if asked not in DTYPES:
         raise InputError(
             f"There is no dtype {asked!r}. Give auto, {', '.join(DTYPES)}.", code="unknown_dtype", param="dtype"
         )
     return DTYPES[asked]
+
+
+def _types(asked: str, device: torch.device, config: VibeVoiceConfig) -> tuple[torch.dtype, torch.dtype | None]:
+    """Of the model, and of its coders where that is another."""
+    parameters = sum(parameter.numel() for parameter in build_meta(config).parameters())
+    kind = choose_dtype(asked, device, parameters)
+    # fp16 ends at 65,504, and the coders' inner values pass that with some voices; bf16 and fp32 do not end there.
+    return kind, torch.float32 if kind is torch.float16 else None
 
 
 def cores() -> int:
@@ -129,9 +163,15 @@ def cores() -> int:
 
 
 def _cpu_has_bf16() -> bool:
-    look = getattr(torch.cpu, "get_capabilities", None)  # torch 2.11 has none: then it is taken to have no bf16
-    found: dict[str, Any] = look() if look else {}
-    return any(found.get(kind) for kind in ("amx_bf16", "avx512_bf16"))
+    look = getattr(torch.cpu, "get_capabilities", None)
+    if look is not None:
+        found: dict[str, Any] = look()
+        return any(found.get(kind) for kind in _BF16_FLAGS)
+    try:  # torch 2.11 does not tell
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
+    except OSError:
+        return False
+    return not flags.isdisjoint(_BF16_FLAGS)
 
 
 def _no_device(asked: str, why: str) -> InputError:

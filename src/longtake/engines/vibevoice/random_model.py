@@ -58,6 +58,17 @@ _BYTES = 256
 _BLOCK = 1_048_573  # a prime, so that no row length divides it
 
 
+def random_config(name: str) -> VibeVoiceConfig:
+    """
+    Raises:
+        NotFoundError: There is no such size (code ``unknown_model``).
+    """
+    if name not in CONFIGS:
+        known = ", ".join(f"random:{size}" for size in CONFIGS)
+        raise NotFoundError(f"There is no model random:{name}. Known: {known}.", code="unknown_model", param="model")
+    return CONFIGS[name]
+
+
 @torch.no_grad()
 def build_random(
     name: str, *, dtype: torch.dtype, device: torch.device | str, codec_dtype: torch.dtype | None = None
@@ -71,10 +82,7 @@ def build_random(
         NotFoundError: There is no such size (code ``unknown_model``).
         CapacityError: The device has no room for the weights.
     """
-    if name not in CONFIGS:
-        known = ", ".join(f"random:{size}" for size in CONFIGS)
-        raise NotFoundError(f"There is no model random:{name}. Known: {known}.", code="unknown_model", param="model")
-    model = build_meta(CONFIGS[name])
+    model = build_meta(random_config(name))
     allocate(model, dtype=dtype, device=device, codec_dtype=codec_dtype)
     blocks = torch.from_numpy(_stream(_BLOCK)).to(device).repeat(2)
     for parameter, tensor in model.state_dict(keep_vars=True).items():

@@ -18,14 +18,16 @@ Shape suffixes: B streams, F streams that speak a frame in this step, H hidden s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from longtake.core.errors import InvariantError
 from longtake.engines.vibevoice.feed import LATENTS, SEMANTICS, Feed
 from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import DIFFUSION, END, START
+from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
 from longtake.engines.vibevoice.noise import FrameNoise
 from longtake.engines.vibevoice.solver import SolverTable, sample
 from longtake.engines.vibevoice.tokens import Chooser
@@ -35,7 +37,7 @@ from longtake.nn.kv import KVStore, Segment
 # Frames after which the convolutions have forgotten everything: about 60 of the acoustic decoder, whose output the
 # semantic encoder sees for another 60.
 MEMORY_FRAMES = 136
-_REPLAY_FRAMES = 8  # at once
+REPLAY_FRAMES = 8  # at once
 
 
 @dataclass(slots=True, eq=False)
@@ -72,12 +74,15 @@ class Outcome:
     Attributes:
         hidden_H, logits_4: Of the positive branch; the order of the logits is that of `CONTROL_TOKENS`.
         frame: Only if the token is DIFFUSION.
+        error: Why the stream cannot go on; it is to be closed, and the others never notice. The token is EOS then.
+            FloatingPointError: its logits are not finite.
     """
 
     token: int
     hidden_H: Tensor
     logits_4: Tensor
     frame: Frame | None = None
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +115,7 @@ class _Draft:
     h_neg_BH: Tensor
     logits_B4: Tensor
     frames: dict[int, Frame] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
 
 
 class Runner:
@@ -166,14 +172,29 @@ class Runner:
             context: Positions of the negative row.
             past: The steps that the feed holds behind the prompt, from which the convolutions take their state.
             steps, frames: How many of them are of this passage.
+
+        Raises:
+            InvariantError: The rows have no room for what the feed holds.
+            RuntimeError: The device failed or has no room. As with any error, nothing is held then.
         """
-        slot = self._free_slots.pop()
-        positive, negative = self.kv.open_row(capacity), self.kv.open_row(context)
-        last = torch.tensor([len(feed) - 1])
-        stream = Stream(
-            positive, negative, slot, chooser, noise, table, guidance, feed.embed(last)[0], step=steps, frame=frames
-        )
-        self._replay(slot, past)
+        if capacity < len(feed) or context <= len(feed.negative):
+            raise InvariantError(
+                f"Rows of {capacity} and {context} positions cannot hold a feed of {len(feed)} and {len(feed.negative)}"
+                " and a step."
+            )
+        with ExitStack() as undo:
+            slot = self._free_slots.pop()
+            undo.callback(self._free_slots.append, slot)
+            positive = self.kv.open_row(capacity)
+            undo.callback(self.kv.close_row, positive)
+            negative = self.kv.open_row(context)
+            undo.callback(self.kv.close_row, negative)
+            last = torch.tensor([len(feed) - 1])
+            stream = Stream(
+                positive, negative, slot, chooser, noise, table, guidance, feed.embed(last)[0], step=steps, frame=frames
+            )
+            self._replay(slot, past)
+            undo.pop_all()
         return stream
 
     def close(self, stream: Stream) -> None:
@@ -209,7 +230,7 @@ class Runner:
             self._speak(streams, speaking, draft)
         self._turn(streams, draft.tokens)
         return [
-            Outcome(token, draft.h_pos_BH[b], draft.logits_B4[b], draft.frames.get(b))
+            Outcome(token, draft.h_pos_BH[b], draft.logits_B4[b], draft.frames.get(b), draft.errors.get(b))
             for b, token in enumerate(draft.tokens)
         ]
 
@@ -219,9 +240,18 @@ class Runner:
         segments += [Segment(stream.negative, stream.context, 1) for stream in streams]
         h_pos_BH, h_neg_BH = self.model.language_model(torch.cat((x_BH, x_BH)), segments, self.kv).chunk(2)
         logits_B4 = self.model.control_head(h_pos_BH)
-        favourites: list[int] = logits_B4.argmax(-1).tolist()  # waits for the device, once in a step
-        tokens = [s.chooser.choose(s.step, favourite) for s, favourite in zip(streams, favourites, strict=True)]
-        return _Draft(tokens, h_pos_BH, h_neg_BH, logits_B4)
+        # Waits for the device, once in a step: whether the numbers are any is asked in the same breath.
+        favourites, are_finite = torch.stack((logits_B4.argmax(-1), logits_B4.isfinite().all(-1).long())).tolist()
+        draft = _Draft([], h_pos_BH, h_neg_BH, logits_B4)
+        for b, stream in enumerate(streams):
+            try:
+                if not are_finite[b]:
+                    raise FloatingPointError("the logits are not finite")
+                draft.tokens.append(stream.chooser.choose(stream.step, favourites[b]))
+            except Exception as error:  # of this stream alone: those beside it go on
+                draft.errors[b] = error
+                draft.tokens.append(EOS)
+        return draft
 
     def _speak(self, streams: Sequence[Stream], speaking: list[int], draft: _Draft) -> None:
         model = self.model
@@ -299,7 +329,7 @@ class Runner:
         count = min(MEMORY_FRAMES, past.tokens[since_end:].count(DIFFUSION))
         features_F192 = torch.from_numpy(past.features_F192[past.frames - count :]).to(self._device)
         model = self.model
-        for some_F192 in torch.split(features_F192, _REPLAY_FRAMES) if count else ():
+        for some_F192 in torch.split(features_F192, REPLAY_FRAMES) if count else ():
             vae_F64 = some_F192[:, LATENTS] / model.speech_scaling_factor.float() - model.speech_bias_factor.float()
             wave_11T = model.acoustic_tokenizer.decoder.step(vae_F64[None].to(self._codec_dtype), self._speaking, rows)
             model.semantic_tokenizer.encoder.step(wave_11T, self._hearing, rows)

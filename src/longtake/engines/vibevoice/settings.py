@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -53,11 +53,19 @@ def read_settings(settings: Mapping[str, Any]) -> VibeVoiceSettings:
             )
         if wanted := _wanted(name, value):
             raise InputError(
-                f"Setting {name!r} is {value!r}; give {wanted}.",
+                f"Setting {name!r} is {_shown(value)}; give {wanted}.",
                 code="setting_out_of_range",
                 param=f"settings.{name}",
             )
     return VibeVoiceSettings(**settings)
+
+
+def _shown(value: Any) -> str:
+    """Short, whatever it is: Python refuses to write out a number of 5,000 digits."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a very long number"
 
 
 def _wanted(name: str, value: Any) -> str | None:
@@ -68,7 +76,7 @@ def _wanted(name: str, value: Any) -> str | None:
             good = is_number and isinstance(value, int) and 1 <= value <= MAX_STEPS
             return None if good else f"a whole number from 1 to {MAX_STEPS}"
         case "guidance":
-            good = is_number and math.isfinite(value) and 0 <= value <= MAX_GUIDANCE
+            good = is_number and 0 <= value <= MAX_GUIDANCE
             return None if good else f"a number from 0 to {MAX_GUIDANCE:g}"
         case "solver":
             return None if value in SOLVERS else " or ".join(SOLVERS)

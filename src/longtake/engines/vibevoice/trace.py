@@ -2,12 +2,13 @@
 
 A step is one byte, the index of its token in `CONTROL_TOKENS`; a frame's is followed by its latent in scaled space and
 its semantic features, (64 + 128) little-endian float32. Ten seconds of speech are 57 KB; keys, values and the state of
-the convolutions follow from it and are not kept.
+the convolutions follow from it and are not kept. Before the steps of each piece stands a head, which is no step: the
+byte 255, the fingerprint of the weights that chose them (8 bytes), the length of their name and the name in UTF-8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,25 @@ SEMANTIC_DIM = 128
 _WIDTH = LATENT_DIM + SEMANTIC_DIM
 _FRAME = CONTROL_TOKENS.index(DIFFUSION)
 _FRAME_BYTES = 4 * _WIDTH
+_HEAD = 255
+FINGERPRINT_BYTES = 8
+_NAME_AT = 2 + FINGERPRINT_BYTES
+_MAX_NAME_BYTES = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What chose the steps. The fingerprint tells weights apart; the name is for people.
+
+    Attributes:
+        fingerprint: `FINGERPRINT_BYTES` bytes (`fingerprint`).
+    """
+
+    fingerprint: bytes
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (weights {self.fingerprint.hex()})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +50,12 @@ class Trace:
     Attributes:
         tokens: The token of each step.
         features_F192: Of each frame, float32: latent in scaled space, then semantic features.
+        weights: All that chose steps of it, in order of appearance, as far as their heads are there.
     """
 
     tokens: tuple[int, ...]
     features_F192: NDArray[np.float32]
+    weights: tuple[Weights, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -48,7 +70,7 @@ class Trace:
         tokens = list(self.tokens)
         while tokens and tokens[-1] in (END, EOS):
             tokens.pop()
-        return Trace(tuple(tokens), self.features_F192)
+        return Trace(tuple(tokens), self.features_F192, self.weights)
 
 
 def write_step(token: int, features_192: NDArray[np.float32] | None) -> bytes:
@@ -57,13 +79,21 @@ def write_step(token: int, features_192: NDArray[np.float32] | None) -> bytes:
     return bytes([CONTROL_TOKENS.index(token)]) + body
 
 
+def write_head(weights: Weights) -> bytes:
+    """What stands before the steps of a piece; a name is cut where it is longer than 255 bytes."""
+    name = weights.name.encode()[:_MAX_NAME_BYTES]
+    return bytes([_HEAD]) + weights.fingerprint + bytes([len(name)]) + name
+
+
 def _steps(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where each step begins, and the index of its token."""
+    """Where each step begins, and the index of its token; `_HEAD` for a head, which is no step."""
     place = 0
     while place < len(data):
         kind = data[place]
         end = place + 1 + (_FRAME_BYTES if kind == _FRAME else 0)
-        if kind >= len(CONTROL_TOKENS) or end > len(data):
+        if kind == _HEAD:
+            end = place + _NAME_AT + (data[place + _NAME_AT - 1] if place + _NAME_AT <= len(data) else 0)
+        if (kind >= len(CONTROL_TOKENS) and kind != _HEAD) or end > len(data):
             raise InvariantError(f"The trace is damaged at byte {place} of {len(data)}.")
         yield place, kind
         place = end
@@ -76,11 +106,21 @@ def read_trace(data: bytes) -> Trace:
     """
     tokens: list[int] = []
     frames: list[NDArray[np.float32]] = []
+    weights: list[Weights] = []
     for place, kind in _steps(data):
+        if kind == _HEAD:
+            weights.append(_read_head(data[place : place + _NAME_AT + _MAX_NAME_BYTES]))
+            continue
         tokens.append(CONTROL_TOKENS[kind])
         if kind == _FRAME:
             frames.append(np.frombuffer(data, "<f4", _WIDTH, place + 1))
-    return Trace(tuple(tokens), np.stack(frames) if frames else np.empty((0, _WIDTH), np.float32))
+    features_F192 = np.stack(frames) if frames else np.empty((0, _WIDTH), np.float32)
+    return Trace(tuple(tokens), features_F192, _distinct(weights))
+
+
+def _read_head(data: bytes) -> Weights:
+    name = data[_NAME_AT : _NAME_AT + data[_NAME_AT - 1]]
+    return Weights(data[1 : 1 + FINGERPRINT_BYTES], name.decode(errors="replace"))
 
 
 def cut_trace(data: bytes, frames: int) -> tuple[bytes, int]:
@@ -104,4 +144,13 @@ def cut_trace(data: bytes, frames: int) -> tuple[bytes, int]:
 def join_traces(traces: Sequence[Trace]) -> Trace:
     """One behind the other."""
     tokens = tuple(token for trace in traces for token in trace.tokens)
-    return Trace(tokens, np.concatenate([np.empty((0, _WIDTH), np.float32), *(t.features_F192 for t in traces)]))
+    weights = _distinct(each for trace in traces for each in trace.weights)
+    features_F192 = np.concatenate([np.empty((0, _WIDTH), np.float32), *(t.features_F192 for t in traces)])
+    return Trace(tokens, features_F192, weights)
+
+
+def _distinct(found: Iterable[Weights]) -> tuple[Weights, ...]:
+    by_fingerprint: dict[bytes, Weights] = {}
+    for weights in found:
+        by_fingerprint.setdefault(weights.fingerprint, weights)
+    return tuple(by_fingerprint.values())

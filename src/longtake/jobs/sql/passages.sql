@@ -37,7 +37,9 @@ FROM jobs WHERE id = :job_id;
 SELECT language, sum(units) AS units,
        sum((SELECT coalesce(sum(samples), 0) FROM stretches s
             WHERE s.job_id = p.job_id AND s.position = p.position)) AS samples
-FROM passages p WHERE job_id = :job_id AND is_spoken = 1 AND units > 0 GROUP BY language;
+FROM passages p WHERE job_id = :job_id AND is_spoken = 1 AND units > 0
+    AND position NOT IN (SELECT data ->> 'passage' FROM events WHERE job_id = :job_id AND kind = :remark)
+GROUP BY language;
 
 -- name: learn_pace
 INSERT INTO paces (engine, language, units, seconds) VALUES (:engine, :language, :units, :seconds)

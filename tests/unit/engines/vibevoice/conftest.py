@@ -11,16 +11,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from longtake.core.errors import NotFoundError
+from longtake.core.errors import LongtakeError, NotFoundError
 from longtake.core.records import Line, Passage
-from longtake.engines.base import Ended, SpeakRequest
+from longtake.engines.base import Ended, SpeakRequest, StepResult
+from longtake.engines.vibevoice import engine
 from longtake.engines.vibevoice.about import INFO
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.model import VibeVoiceModel
+from longtake.engines.vibevoice.names import DIFFUSION
 from longtake.engines.vibevoice.random_model import build_random
 from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer
+from longtake.engines.vibevoice.trace import Weights
 from longtake.engines.vibevoice.voice_bank import VoiceBank
+
+WEIGHTS = Weights(b"\x01\xff\x02\xff\x00\x04\x80\x01", "random:test")
 
 
 class Hums:
@@ -67,11 +72,23 @@ class Bench:
     def beat(self, said: dict[str, Said]) -> None:
         result = self.engine.step()
         assert result.failed == ()
+        self._note(result, said)
+
+    def _note(self, result: StepResult, said: dict[str, Said]) -> None:
         for chunk in result.chunks:
             said[chunk.request_id].chunks.append(chunk.pcm_T)
         for ended in result.ended:
             said[ended.request_id].end = ended
             said[ended.request_id].trace += ended.trace
+
+    def speak_all(self, said: dict[str, Said]) -> dict[str, LongtakeError]:
+        """What is active, to its end; gives the errors of those that failed."""
+        failed: dict[str, LongtakeError] = {}
+        while any(one.end is None for name, one in said.items() if name not in failed):
+            result = self.engine.step()
+            failed |= {each.request_id: each.error for each in result.failed}
+            self._note(result, said)
+        return failed
 
     def is_empty(self) -> bool:
         return self.runner.kv.used_bytes == 0 and self.runner.free_slots == INFO.max_active
@@ -88,10 +105,24 @@ def ask(
     return SpeakRequest(request_id, passage, voices, expected_s=expected_s, **more)
 
 
+def build_bench(model: VibeVoiceModel, *, is_random: bool = True, weights: Weights = WEIGHTS) -> Bench:
+    runner = Runner(model, INFO.max_active)
+    bank = VoiceBank(model, Hums())
+    return Bench(
+        VibeVoiceEngine(runner, build_byte_tokenizer(), bank, INFO, weights=weights, is_random=is_random), runner
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny() -> VibeVoiceModel:
     torch.set_num_threads(1)
     return build_random("tiny", dtype=torch.float32, device="cpu")
+
+
+@pytest.fixture
+def never_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights whose plan is frames without end."""
+    monkeypatch.setattr(engine, "plan_tokens", lambda lines, expected_s: [DIFFUSION] * 50_000)
 
 
 MakeBench = Callable[..., Bench]
@@ -108,11 +139,7 @@ def make_bench(tiny: VibeVoiceModel) -> MakeBench:
             model.__dict__.update(tiny.__dict__)
             config = tiny.config
             model.config = replace(config, decoder=replace(config.decoder, max_position_embeddings=window))
-        runner = Runner(model, INFO.max_active)
-        bank = VoiceBank(model, Hums())
-        return Bench(
-            VibeVoiceEngine(runner, build_byte_tokenizer(), bank, INFO, name="random:test", is_random=is_random), runner
-        )
+        return build_bench(model, is_random=is_random)
 
     return make
 

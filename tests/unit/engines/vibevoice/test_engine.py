@@ -16,8 +16,9 @@ from longtake.core.errors import CapacityError, InputError, InvariantError, NotF
 from longtake.engines.base import End, SpeakRequest
 from longtake.engines.vibevoice.about import INFO
 from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.trace import read_trace
-from tests.unit.engines.vibevoice.conftest import Bench, MakeBench, Said, ask
+from longtake.engines.vibevoice.random_model import build_random
+from longtake.engines.vibevoice.trace import read_trace, write_head
+from tests.unit.engines.vibevoice.conftest import WEIGHTS, Bench, MakeBench, Said, ask, build_bench
 
 STEP = 1 / 32767  # of int16
 SAME = 1e-4
@@ -159,7 +160,7 @@ def test_resumed_is_uninterrupted(bench: Bench, alone: Any, number: int, cut: in
 def test_the_convolutions_remember_no_longer_than_what_is_replayed(bench: Bench) -> None:
     request = ask(speakers=1, expected_s=24.0, settings={"steps": 1})  # 180 frames without END
     (whole,) = bench.speak(request)
-    trace = whole.trace[: 160 * (1 + 192 * 4)]
+    trace = whole.trace[: len(write_head(WEIGHTS)) + 160 * (1 + 192 * 4)]
     (rest,) = bench.speak(replace(request, trace=trace))
     assert np.abs(rest.pcm - whole.pcm[160 * 3200 :]).max() * STEP <= RESUMED
 
@@ -190,7 +191,7 @@ def test_what_is_too_long_ago_leaves_the_window_first(make_bench: MakeBench) -> 
 def test_cost_does_not_grow_with_what_was_spoken(bench: Bench) -> None:
     request = ask(expected_s=4.0)
     (said,) = bench.speak(request)
-    half = said.trace[: len(said.trace) // 2 // 769 * 769]
+    half = said.trace[: len(write_head(WEIGHTS)) + 14 * 769]
     assert bench.engine.cost(replace(request, trace=half)) == bench.engine.cost(request)
     bench.engine.start(request)
     assert bench.runner.kv.used_bytes == bench.engine.cost(request).used_bytes
@@ -201,42 +202,90 @@ def test_cost_does_not_grow_with_what_was_spoken(bench: Bench) -> None:
 # The end
 
 
-def test_what_does_not_end_is_truncated_with_its_place(make_bench: MakeBench) -> None:
-    bench = make_bench(window=330)
-    (said,) = bench.speak(ask(expected_s=6.0, settings={"steps": 1}))
+def test_what_does_not_end_is_truncated_with_its_place(make_bench: MakeBench, never_stops: None) -> None:
+    bench = make_bench(window=370)
+    request = ask(expected_s=6.0, settings={"steps": 1})
+    limit = bench.engine.cost(request).steps
+    assert 45 < limit < 150, "the window's end comes first"
+    (said,) = bench.speak(request)
     assert said.end is not None
     assert said.end.end is End.TRUNCATED
-    assert "did not come to its end" in said.end.message
-    frames = read_trace(said.trace).frames
-    assert 0 < frames < 45
-    assert said.pcm.size == frames * 3200, "what was spoken is kept"
+    assert f"limit of {limit} steps" in said.end.message
+    assert "longtake resume JOB --from TIME" in said.end.message
+    assert read_trace(said.trace).frames == limit
+    assert said.pcm.size == limit * 3200, "what was spoken is kept"
     assert bench.is_empty()
 
 
-def test_truncated_is_finished_for_who_allows_it(make_bench: MakeBench) -> None:
-    bench = make_bench(window=330)
+def test_truncated_is_finished_for_who_allows_it(make_bench: MakeBench, never_stops: None) -> None:
+    bench = make_bench(window=370)
     (said,) = bench.speak(ask(expected_s=6.0, settings={"steps": 1, "allow_truncated": True}))
     assert said.end is not None
     assert said.end.end is End.FINISHED
     assert "did not come to its end" in said.end.message
 
 
-def test_a_model_that_never_stops_meets_its_limit(make_bench: MakeBench) -> None:
-    """Random weights that choose by themselves: whatever they do, it ends and is no more than was reserved."""
-    bench = make_bench(is_random=False)
-    (said,) = bench.speak(ask(expected_s=0.5, settings={"steps": 1}))
+def test_a_model_that_never_stops_meets_its_limit(bench: Bench, never_stops: None) -> None:
+    request = ask(expected_s=0.5, settings={"steps": 1})
+    limit = round((6 + 150) * 1.25)
+    assert bench.engine.cost(request).steps == limit
+    (said,) = bench.speak(request)
     assert said.end is not None
-    assert len(read_trace(said.trace).tokens) <= bench.engine.cost(ask(expected_s=0.5)).steps
+    assert said.end.end is End.TRUNCATED
+    assert read_trace(said.trace).tokens == (DIFFUSION,) * limit
+    assert said.pcm.size == limit * 3200
 
 
-def test_a_prompt_longer_than_the_window_is_told_with_the_numbers(make_bench: MakeBench) -> None:
+def test_what_was_truncated_is_truncated_again_however_often_it_is_resumed(bench: Bench, never_stops: None) -> None:
+    """Its rows are full: one step more would write behind them, and end the process for all."""
+    partner = ask("partner", expected_s=12.0, settings={"steps": 1})
+    bench.engine.start(partner)
+    said = {"partner": Said(), "r": Said()}
+    request = ask(expected_s=0.5, settings={"steps": 1})
+    bench.engine.start(request)
+    while said["r"].end is None:
+        bench.beat(said)
+    for _ in range(2):
+        resumed = replace(request, trace=said["r"].trace)
+        for ask_again in (bench.engine.cost, bench.engine.start):
+            with pytest.raises(CapacityError, match=r"resume JOB --from TIME` .* another seed") as refused:
+                ask_again(resumed)
+            assert refused.value.code == "truncated"
+        bench.beat(said)
+    said["rest"] = Said()
+    bench.engine.start(replace(request, id="rest", trace=said["r"].trace[:-769]))
+    assert bench.speak_all(said) == {}
+    assert said["rest"].end is not None
+    assert (said["rest"].end.end, said["rest"].pcm.size) == (End.TRUNCATED, 3200), "one step was left"
+    assert read_trace(said["partner"].trace).frames == bench.engine.cost(partner).steps, "it never noticed"
+    assert bench.is_empty()
+
+
+@pytest.mark.parametrize(("settings", "advice"), [({}, "Shorten the turns"), ({"context": "full"}, "--context full")])
+def test_a_prompt_longer_than_the_window_is_told_with_the_numbers(
+    make_bench: MakeBench, settings: dict[str, Any], advice: str
+) -> None:
     bench = make_bench(window=330)
-    long = ask("long", "Word. " * 100)
-    with pytest.raises(CapacityError, match=r"The prompt has 1,\d\d\d tokens .* window has 330") as refused:
+    long = ask("long", "Word. " * 100, settings=settings)
+    told = r"passage 1 has 1,\d\d\d tokens .* window has 330: room for 0 steps .* about 10 are expected"
+    with pytest.raises(CapacityError, match=told) as refused:
         bench.engine.start(long)
     assert refused.value.code == "window_exceeded"
+    assert advice in refused.value.message
+    assert ("--context full" in refused.value.message) == bool(settings)
     assert bench.is_empty()
     assert bench.speak(ask())[0].end is not None, "the engine lives"
+
+
+def test_what_cannot_be_spoken_to_its_end_is_not_begun(make_bench: MakeBench) -> None:
+    """A room below what is expected is a cut foreseen: nobody waits an hour for it."""
+    bench = make_bench(window=330)
+    prompt = 330 - bench.engine.cost(ask(expected_s=2.0)).steps
+    room = 330 - prompt
+    fits = ask(expected_s=(room - 1) / 7.5)
+    assert bench.engine.cost(fits).steps == room
+    with pytest.raises(CapacityError, match=f"room for {room} steps is left, and about {room + 1} are expected"):
+        bench.engine.cost(ask(expected_s=room / 7.5))
 
 
 @pytest.mark.parametrize(
@@ -281,10 +330,32 @@ def test_voices_are_encoded_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
     assert bank.used_bytes <= bank.frames("hum-3") * 64 * 4, "the least recently used went"
 
 
-def test_bf16_speaks(tiny: Any) -> None:
-    from longtake.engines.vibevoice.random_model import build_random
-    from longtake.engines.vibevoice.runner import Runner
-
-    model = build_random("tiny", dtype=torch.bfloat16, device="cpu")
-    runner = Runner(model, 1)
-    assert runner.state_bytes == Runner(tiny, 1).state_bytes // 2
+@pytest.mark.parametrize(
+    ("dtype", "codec_dtype"), [(torch.bfloat16, None), (torch.float16, torch.float32)], ids=["bf16", "fp16"]
+)
+def test_half_precision_speaks_about_the_same(
+    bench: Bench, dtype: torch.dtype, codec_dtype: torch.dtype | None
+) -> None:
+    model = build_random("tiny", dtype=dtype, device="cpu", codec_dtype=codec_dtype)
+    half = build_bench(model)
+    assert (model.dtype, model.codec_dtype) == (dtype, codec_dtype or dtype)
+    if codec_dtype is None:
+        assert half.engine.state_bytes == bench.engine.state_bytes // 2
+    request = ask(expected_s=3.0)
+    (exact,) = bench.speak(request)
+    (said,) = half.speak(request)
+    ours, theirs = read_trace(said.trace), read_trace(exact.trace)
+    assert ours.tokens == theirs.tokens
+    relative = np.abs(ours.features_F192 - theirs.features_F192).mean() / np.abs(theirs.features_F192).mean()
+    assert relative < 0.1, relative
+    level = said.pcm.std() / exact.pcm.std()
+    assert level == pytest.approx(1.0, abs=0.1)
+    said_again = {"r": Said()}
+    half.engine.start(request)
+    for _ in range(9):
+        half.beat(said_again)
+    trace = half.engine.trace("r")
+    half.engine.stop("r")
+    (rest,) = half.speak(replace(request, trace=trace))
+    assert said_again["r"].pcm.size + rest.pcm.size == said.pcm.size
+    assert half.is_empty()

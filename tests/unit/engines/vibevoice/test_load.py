@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,13 @@ import torch
 
 from longtake.core.errors import InputError, NotFoundError
 from longtake.engines.registry import about
+from longtake.engines.vibevoice import load
 from longtake.engines.vibevoice.about import INFO, window_of
+from longtake.engines.vibevoice.fingerprint import of_checkpoint
 from longtake.engines.vibevoice.load import choose_device, choose_dtype, load_engine
-from tests.support.checkpoints import write_checkpoint
+from longtake.engines.vibevoice.trace import Weights
+from tests.support import golden
+from tests.support.checkpoints import TOKENIZER, write_checkpoint
 
 
 @pytest.mark.parametrize("asked", ["gpu", "cuda:99", "meta", ""])
@@ -24,10 +31,71 @@ def test_a_device_that_is_not_there_is_told(asked: str) -> None:
 def test_auto_takes_what_there_is() -> None:
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     assert choose_device("cpu") == torch.device("cpu")
-    assert choose_dtype("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
-    assert choose_dtype("fp16", torch.device("cpu")) is torch.float16
+    assert choose_dtype("fp16", torch.device("cpu"), 1) is torch.float16
     with pytest.raises(InputError, match="fp32, fp16, bf16"):
-        choose_dtype("int8", torch.device("cpu"))
+        choose_dtype("int8", torch.device("cpu"), 1)
+
+
+@pytest.mark.parametrize(
+    ("computes_in_bf16", "parameters", "dtype"),
+    [
+        (False, 500, torch.float32),
+        (False, 501, torch.bfloat16),
+        (True, 250, torch.float32),
+        (True, 251, torch.bfloat16),
+    ],
+)
+def test_a_cpu_takes_fp32_where_it_is_not_slower_or_bf16_would_be(
+    monkeypatch: pytest.MonkeyPatch, computes_in_bf16: bool, parameters: int, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(load, "free_host_bytes", lambda: 4000)
+    flags = {"avx512_bf16": computes_in_bf16, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+    assert choose_dtype("auto", torch.device("cpu"), parameters) is dtype
+
+
+@pytest.mark.parametrize(("is_native", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_a_gpu_that_only_imitates_bf16_takes_fp16(
+    monkeypatch: pytest.MonkeyPatch, is_native: bool, dtype: torch.dtype
+) -> None:
+    asked: list[torch.device] = []
+
+    @contextmanager
+    def on(device: torch.device) -> Iterator[None]:
+        asked.append(device)
+        yield
+
+    def is_supported(including_emulation: bool = True) -> bool:
+        return is_native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert choose_dtype("auto", torch.device("cuda:1"), 1) is dtype
+    assert asked == [torch.device("cuda:1")], "of several cards, the one that speaks"
+
+
+def test_weights_that_are_no_numbers_are_told_at_load(tmp_path: Path) -> None:
+    weights = dict(golden.toy_weights())
+    bad = [name for name in weights if name.endswith(("cond_proj.weight", "layers.1.self_attn.k_proj.bias"))]
+    assert len(bad) == 2
+    for name, value in zip(bad, (float("nan"), float("-inf")), strict=True):
+        weights[name] = weights[name].clone()
+        weights[name].view(-1)[3] = value
+    folder = write_checkpoint(tmp_path / "model", weights)
+    shutil.copy(TOKENIZER, folder)
+    with pytest.raises(InputError, match="not finite") as refused:
+        load_engine(INFO, voices=tmp_path, model=str(folder), device="cpu", dtype="fp32")
+    assert refused.value.code == "bad_checkpoint"
+    assert "cond_proj.weight" in refused.value.message
+    assert "layers.1.self_attn.qkv_proj.bias" in refused.value.message
+
+
+def test_a_checkpoint_speaks_with_its_fingerprint(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    shutil.copy(TOKENIZER, folder)
+    engine = load_engine(INFO, voices=tmp_path, model=str(folder), device="cpu", dtype="fp32")
+    found = of_checkpoint(folder / "config.json", [folder / "model.safetensors"])
+    assert engine._weights == Weights(found, str(folder))
 
 
 def test_fp16_never_reaches_the_coders(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def test_good_ones_are_taken() -> None:
         ({"guidance": float("nan")}, "from 0 to 10"),
         ({"guidance": float("inf")}, "from 0 to 10"),
         ({"guidance": None}, "from 0 to 10"),
+        ({"guidance": 10**400}, "from 0 to 10"),
+        ({"guidance": -(10**400)}, "from 0 to 10"),
+        ({"guidance": 10**5000}, "is .*; give a number from 0 to 10"),
+        ({"steps": 10**400}, "from 1 to 100"),
+        ({"context": "x" * 9000}, "full or window"),
         ({"solver": "euler"}, "dpmsolver"),
         ({"context": "half"}, "full or window"),
         ({"voice_noise": 1}, "true or false"),
@@ -49,3 +54,4 @@ def test_bad_ones_are_told_with_what_they_may_be(bad: dict[str, Any], told: str)
     with pytest.raises(InputError, match=told) as refused:
         read_settings(bad)
     assert refused.value.param == f"settings.{next(iter(bad))}"
+    assert len(refused.value.message) < 200, "whatever it was given"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from longtake.core.errors import InvariantError
 from longtake.engines.vibevoice.about import VibeVoiceAbout
 from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.trace import cut_trace, join_traces, read_trace, write_step
+from longtake.engines.vibevoice.trace import Weights, cut_trace, join_traces, read_trace, write_head, write_step
 
 TOKENS = st.lists(st.sampled_from(CONTROL_TOKENS), max_size=12)
 
@@ -41,6 +41,27 @@ def test_what_is_written_is_read(one: list[int], other: list[int]) -> None:
     assert np.array_equal(joined.features_F192, trace.features_F192)
 
 
+WEIGHTS = st.builds(Weights, st.binary(min_size=8, max_size=8), st.text(max_size=60))
+
+
+@given(st.lists(st.tuples(WEIGHTS, TOKENS), max_size=4))
+def test_heads_are_no_steps(pieces: list[tuple[Weights, list[int]]]) -> None:
+    data = b"".join(write_head(weights) + write(tokens) for weights, tokens in pieces)
+    trace = read_trace(data)
+    assert trace.tokens == tuple(token for _, tokens in pieces for token in tokens)
+    first = {weights.fingerprint: weights for weights, _ in reversed(pieces)}
+    assert sorted(trace.weights, key=repr) == sorted(first.values(), key=repr)
+    assert trace.without_end().weights == trace.weights
+    joined = join_traces([read_trace(write_head(weights) + write(tokens)) for weights, tokens in pieces])
+    assert (joined.tokens, joined.weights) == (trace.tokens, trace.weights)
+
+
+def test_a_long_name_is_cut() -> None:
+    weights = Weights(b"8 bytes.", "/a" * 200 + "é")
+    (found,) = read_trace(write_head(weights) + write([DIFFUSION])).weights
+    assert (found.fingerprint, found.name) == (weights.fingerprint, weights.name[:255])
+
+
 def test_nothing_is_a_trace() -> None:
     assert read_trace(b"").tokens == ()
     assert join_traces([]).features_F192.shape == (0, 192)
@@ -53,7 +74,22 @@ def test_what_ended_it_is_taken_away_and_no_more() -> None:
     assert read_trace(write([END, EOS])).without_end().tokens == ()
 
 
-@pytest.mark.parametrize("damaged", [b"\x04", write([DIFFUSION])[:-1], write([START, DIFFUSION])[:100]])
+HEAD = write_head(Weights(b"8 bytes.", "a model"))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\x04",
+        b"\xfe",
+        write([DIFFUSION])[:-1],
+        write([START, DIFFUSION])[:100],
+        HEAD[:-1],
+        HEAD[:9],
+        HEAD[:1],
+        HEAD + b"\x04",
+    ],
+)
 def test_damage_is_told(damaged: bytes) -> None:
     with pytest.raises(InvariantError, match="damaged at byte"):
         read_trace(damaged)

@@ -1,0 +1,90 @@
+"""What admission leaves free: no less than what a beat was seen to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from longtake.engines.vibevoice import engine as engine_module
+from longtake.engines.vibevoice.engine import DEVICE_SHARE
+from longtake.engines.vibevoice.model import VibeVoiceModel
+from longtake.engines.vibevoice.random_model import CONFIGS, build_random_encoder
+from longtake.engines.vibevoice.voice_latents import encode_voice
+from longtake.engines.vibevoice.workspace import _SLACK_BYTES, encoder_bytes, workspace_bytes
+from longtake.nn.kv import KVStore, Segment
+from tests.unit.engines.vibevoice.conftest import Bench
+
+TINY = CONFIGS["tiny"]
+POSITIONS = 64
+READ = 2048  # positions before those
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most that torch held at once while it worked, of what it did not hold before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen, torch.inference_mode():
+        work()
+    held = most = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+def stated(*, positions: int = 1, streams: int = 1, frames: int = 1) -> int:
+    """Without the slack, which is for what torch does not count."""
+    window = CONFIGS["tiny"].window
+    whole = workspace_bytes(TINY, itemsize=4, codec_itemsize=4, positions=positions, streams=streams, frames=frames)
+    # The mask reaches as far as there is something to see.
+    return whole - _SLACK_BYTES - positions * (window - READ - POSITIONS) * 5
+
+
+def test_reading_holds_no_more_than_is_stated(tiny: VibeVoiceModel) -> None:
+    decoder = TINY.decoder
+    kv = KVStore(
+        layers=decoder.num_hidden_layers,
+        kv_heads=decoder.num_key_value_heads,
+        head_dim=decoder.head_dim,
+        dtype=torch.float32,
+        device="cpu",
+    )
+    row = kv.open_row(READ + POSITIONS)
+    with torch.inference_mode():
+        tiny.language_model(torch.zeros(READ, decoder.hidden_size), [Segment(row, 0, READ)], kv)
+    x_NH = torch.zeros(POSITIONS, decoder.hidden_size)
+    held = peak_bytes(lambda: tiny.language_model(x_NH, [Segment(row, READ, POSITIONS)], kv))
+    assert 0.5 < held / stated(positions=POSITIONS) <= 1.0
+
+
+@pytest.mark.parametrize("frames", [1, 8])
+def test_the_coders_hold_no_more_than_is_stated(tiny: VibeVoiceModel, frames: int) -> None:
+    most = workspace_bytes(TINY, itemsize=0, codec_itemsize=4, positions=0, streams=frames, frames=1) - _SLACK_BYTES
+    decoder, semantic = tiny.acoustic_tokenizer.decoder, tiny.semantic_tokenizer.encoder
+    speaking, hearing = (part.init_state(frames, torch.float32) for part in (decoder, semantic))
+    rows = torch.arange(frames)
+    latent_B1D, wave_B1T = torch.randn(frames, 1, 64), torch.randn(frames, 1, 3200)
+    held = [
+        peak_bytes(lambda: decoder.step(latent_B1D, speaking, rows)),
+        peak_bytes(lambda: semantic.step(wave_B1T, hearing, rows)),
+    ]
+    encoder = build_random_encoder("tiny", dtype=torch.float32, device="cpu")
+    wave_T = torch.randn(2 * frames * 3200)
+    held.append(peak_bytes(lambda: encode_voice(encoder, wave_T, chunk_frames=frames)))
+    assert 0.5 < max(held) / most <= 1.0, held
+
+
+def test_the_encoder_is_as_large_as_it_is() -> None:
+    encoder = build_random_encoder("tiny", dtype=torch.bfloat16, device="cpu")
+    assert encoder_bytes(TINY.acoustic, 2) == sum(parameter.nbytes for parameter in encoder.parameters())
+
+
+def test_the_budget_is_what_is_left_on_the_device(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench.engine.budget_bytes is None, "on the CPU requests hold host memory"
+    beat = workspace_bytes(TINY, itemsize=4, codec_itemsize=4, positions=512, streams=8, frames=8)
+    for free in (10 << 30, beat):
+        monkeypatch.setattr(engine_module, "free_device_bytes", lambda device, free=free: free)
+        left = free - beat - encoder_bytes(TINY.acoustic, 4)
+        assert bench.engine.budget_bytes == max(0, int(left * DEVICE_SHARE))
