@@ -179,6 +179,8 @@ class WorkerLoop:
     def _schedule(self) -> None:
         for run in list(self._runs.values()):
             self._offer(run)
+        if sum(run.recorder.uncommitted_s for run in self._runs.values()) > STRETCH_AUDIO_S / 2:
+            return  # with the passage that would start now it would be more than may be lost: the disk sets the pace
         for candidate in self._scheduler.schedule():
             holder = self._runs.get(str(candidate.job))
             if holder is None:
@@ -195,8 +197,6 @@ class WorkerLoop:
         while (
             self._scheduler.waiting(job.id) < self._engine.info.max_active
             and run.recorder.lead_s < self._settings.lead_s
-            # No more than this is ever lost: the disk sets the pace.
-            and sum(other.recorder.uncommitted_s for other in self._runs.values()) < STRETCH_AUDIO_S
         ):
             try:
                 request = run.next_request()
