@@ -238,8 +238,7 @@ class WorkerDesk:
 
     def _remarks(self, job_id: str) -> str | None:
         """What its user should know of the audio, though it is done."""
-        latest = {row["passage"]: row["message"] for row in self._db.rows("remarks", job_id=job_id, kind=REMARK)}
-        return " ".join(latest[passage] for passage in sorted(latest)) or None
+        return " ".join(row["message"] for row in self._db.rows("remarks", job_id=job_id, kind=REMARK)) or None
 
     def _learn(self, claim: Claim) -> None:
         """Paces are kept at speed 1; a job's own speed is taken out. What has a remark was cut, or hardly spoken."""

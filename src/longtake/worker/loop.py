@@ -185,6 +185,9 @@ class WorkerLoop:
     def _schedule(self) -> int:
         """Gives how many passages were taken from the cache."""
         replayed = sum([self._offer(run) for run in list(self._runs.values())])
+        if sum(run.recorder.uncommitted_s for run in self._runs.values()) > STRETCH_AUDIO_S / 2:
+            # With the passage that would start now it would be more than may be lost: the disk sets the pace.
+            return replayed
         for candidate in self._scheduler.schedule():
             holder = self._runs.get(str(candidate.job))
             if holder is None:
@@ -204,8 +207,6 @@ class WorkerLoop:
             replayed < REPLAYS
             and self._scheduler.waiting(job.id) < self._engine.info.max_active
             and (run.recorder.lead_s < self._settings.lead_s or run.recorder.has_damaged)
-            # No more than this is ever lost: the disk sets the pace.
-            and sum(other.recorder.uncommitted_s for other in self._runs.values()) < STRETCH_AUDIO_S
         ):
             try:
                 request = run.next_request()

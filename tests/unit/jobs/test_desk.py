@@ -303,3 +303,25 @@ def test_a_job_that_goes_on_forgets_how_it_had_ended(store: JobStore, make_desk:
     store.note_delivered(job.id)
     again = store.reopen(job.id)
     assert (again.audio_file, again.audio_bytes, again.ended_at, again.delivered_at) == (None, None, None, None)
+
+
+def test_a_done_job_says_what_its_user_should_know(store: JobStore, make_desk: MakeDesk) -> None:
+    store.submit(spec(), "x", planned(2))
+    desk = make_desk("w1")
+    claim = desk.claim()
+    assert claim is not None
+    desk.commit(claim, [spoken(1), replace(spoken(0), remark="Passage 1 was cut.")])
+    desk.finish(claim, "audio-1", 1)
+    assert store.job(claim.job.id).reason == "Passage 1 was cut."
+
+
+def test_what_was_spoken_again_is_remarked_no_more(store: JobStore, make_desk: MakeDesk) -> None:
+    store.submit(spec(), "x", planned(2))
+    desk = make_desk("w1")
+    claim = desk.claim()
+    assert claim is not None
+    desk.commit(claim, [replace(spoken(0), remark="Passage 1 was cut."), replace(spoken(1), remark="So was 2.")])
+    desk.uncommit(claim, 0)
+    desk.commit(claim, [spoken(0)])
+    desk.finish(claim, "audio-1", 1)
+    assert store.job(claim.job.id).reason == "So was 2."

@@ -154,6 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(WORKERS))
     def beat(self, name: str) -> None:
+        self.clock.sleep(1.0)
         self.model.beat(name)
         self.desk(name).heartbeat(state="ready", steps=1, active=0)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,8 @@ from tests.support.stores import overwrite_pages, pages_of
 
 ROWS = 300
 INSERT = """INSERT INTO jobs (id, number, kind, priority, engine, state, spec, script, out_subtitles, created_at,
-    passages_total, remaining_s) VALUES (:id, :number, 'job', 0, 'espeak', 'queued', '{}', :script, '[]', 1.0, 1,
-    2.0)"""
+    passages_total, remaining_s)
+    VALUES (:id, :number, 'job', 0, 'espeak', 'queued', '{}', :script, '[]', 1.0, 1, 2.0)"""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_rows_before_between_and_behind_the_damage_are_saved(damaged: Path) -> N
     assert not is_whole
     lost = sorted(set(range(ROWS)) - set(numbers))
     assert len(lost) <= 10
-    assert len([number for number, after in itertools.pairwise(lost) if after > number + 1]) == 1, "two gaps"
+    assert len([number for number, after in pairwise(lost) if after > number + 1]) == 1, "two gaps"
     assert numbers == sorted(numbers), "in their order"
 
 

@@ -8,8 +8,13 @@ INSERT INTO events (job_id, number, at, kind, data) VALUES (:job_id, :number, :a
 SELECT job_id, number, at, kind, data FROM events WHERE job_id = :job_id AND number > :after ORDER BY number LIMIT :limit;
 
 -- name: remarks
-SELECT data ->> 'passage' AS passage, data ->> 'message' AS message FROM events
-WHERE job_id = :job_id AND kind = :kind ORDER BY number;
+-- Not those of a passage that was taken back since.
+SELECT e.data ->> 'passage' AS passage, e.data ->> 'message' AS message FROM events e
+WHERE e.job_id = :job_id AND e.kind = :kind AND NOT EXISTS (
+    SELECT 1 FROM events later WHERE later.job_id = e.job_id AND later.number > e.number
+      AND (later.kind = 'recalled' AND later.data ->> 'passage' = e.data ->> 'passage'
+           OR later.kind = 'again' AND later.data ->> 'passage' <= e.data ->> 'passage'))
+ORDER BY passage, e.number;
 
 -- name: idempotent_job
 SELECT job_id, fingerprint FROM idempotency WHERE key = :key;
