@@ -143,7 +143,7 @@ def test_no_job_is_lost_and_no_passage_doubled(tmp_path: Path) -> None:
     (tmp_path / "witness" / "sitecustomize.py").write_text(WITNESS, encoding="utf-8")
     heard = tmp_path / "heard.txt"
     path = os.pathsep.join([str(tmp_path / "witness"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    served = Served(tmp_path / "data", PYTHONPATH=path, WITNESS=str(heard))
+    served = Served(tmp_path / "data", PYTHONPATH=path, WITNESS=str(heard), LONGTAKE_WORKER__CACHE_MIB="0")
     storm = Storm(served)
     owner = Owner(storm)
     begun_s = time.monotonic()

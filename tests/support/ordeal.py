@@ -27,6 +27,7 @@ QUICK_JUDGEMENT = {
     "LONGTAKE_WORKER__HEARTBEAT_S": "0.5",
     "LONGTAKE_WORKER__LEASE_S": "3",
     "LONGTAKE_DISK_FLOOR_MIB": "16",
+    "LONGTAKE_WORKER__CACHE_MIB": "0",  # what is spoken again is really spoken
 }
 
 
