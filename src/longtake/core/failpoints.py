@@ -43,12 +43,19 @@ POINTS = (
     "audio-kept",
     "finish-written",
     "finish-committed",
+    "take-written",
+    "take-committed",
+    "links-kept",
+    "cut-written",
+    "cut-committed",
     "copy-written",
     "copy-durable",
     "copy-named",
     "copy-kept",
     "delivered-written",
     "delivered-committed",
+    "forget-written",
+    "forget-committed",
 )
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from longtake.audio import has_sha256, read_samples, read_trace, write_stretch
 from longtake.core.disk import disk_error, link_file, sync_folder
 from longtake.core.errors import InputError, LongtakeError, NotFoundError, TransientError
+from longtake.core.failpoints import reach
 from longtake.core.records import Line
 from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, seconds_of
 from longtake.delivery.border import Border, find_border
@@ -24,7 +25,7 @@ from longtake.delivery.delivery import audio_path
 from longtake.engines.base import EngineAbout
 from longtake.engines.registry import about
 from longtake.jobs.cuts import Taken, TakenAwayError
-from longtake.jobs.folder import DataFolder
+from longtake.jobs.folder import CUTTING, FORGOTTEN, DataFolder
 from longtake.jobs.records import Cut, Job, SpokenPassage, Stretch
 from longtake.jobs.store import JobStore, new_job_id
 
@@ -105,11 +106,16 @@ def _cut(store: JobStore, folder: DataFolder, engine: EngineAbout, taken: Taken,
     earlier_id = new_job_id()
     tail: Stretch | None = None
     try:
-        _link(folder, job, earlier_id, [s.file for each in spoken.values() if each for s in each.stretches])
-        number, kept, tail = _keep(folder, job, engine, passage, border)
-        cut = Cut(border.index, number, tail, border.passage_s + seconds_of(kept), seed)
-        job = store.cuts.cut(taken, cut, earlier_id)
-        folder.unmark_forgotten(earlier_id)
+        with ExitStack() as marks:
+            try:
+                for marked_id, mark in ((earlier_id, FORGOTTEN), (job.id, CUTTING)):
+                    marks.enter_context(folder.marked(marked_id, mark))
+            except OSError as error:
+                raise disk_error(error, folder.job(earlier_id)) from error
+            _link(folder, job, earlier_id, [s.file for each in spoken.values() if each for s in each.stretches])
+            number, kept, tail = _keep(folder, job, engine, passage, border)
+            cut = Cut(border.index, number, tail, border.passage_s + seconds_of(kept), seed)
+            job = store.cuts.cut(taken, cut, earlier_id)
     except BaseException:
         with suppress(LongtakeError):
             _clean(store, folder, job, earlier_id, tail)
@@ -124,7 +130,6 @@ def _link(folder: DataFolder, job: Job, earlier_id: str, stretches: list[str]) -
         folder.passages(earlier_id).mkdir(parents=True)
     except OSError as error:
         raise disk_error(error, folder.job(earlier_id)) from error
-    folder.mark_forgotten(earlier_id)  # until its rows are there: after a crash the next host removes it
     for name in stretches:
         # A missing one is missing there, too, and is spoken again if the earlier version is gone on with.
         link_file(folder.passages(job.id) / name, folder.passages(earlier_id) / name)
@@ -133,6 +138,10 @@ def _link(folder: DataFolder, job: Job, earlier_id: str, stretches: list[str]) -
         link_file(heard, folder.job(earlier_id) / heard.name)
     for path in (folder.passages(earlier_id), folder.job(earlier_id), folder.job(earlier_id).parent):
         sync_folder(path)
+    try:
+        reach("links-kept")
+    except OSError as error:
+        raise disk_error(error, folder.job(earlier_id)) from error
 
 
 def _keep(

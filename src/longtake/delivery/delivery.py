@@ -18,13 +18,14 @@ SUBTITLES = ("srt", "vtt")
 def audio_path(folder: DataFolder, job: Job) -> Path | None:
     """The file that holds the most of a job's audio right now: the finished one, or the newest part; None without any.
 
-    A fresh claim's part may not be there yet while its predecessor's is: up to a byte they are the same.
+    A fresh claim's part may not be there yet while its predecessor's is: up to a byte they are the same. Not so
+    those of before a cut (`again`): they hold another take.
     """
     if job.audio_file is not None:
         path = folder.job(job.id) / job.audio_file
         return path if path.is_file() else None
     suffix = parse_format(job.spec.response_format).suffix
-    for token in range(job.token, 0, -1):
+    for token in range(job.token, job.cut_token, -1):
         # Between its renaming and the word of its worker a finished file is not in the store yet.
         for path in (folder.part(job.id, token, suffix), folder.finished(job.id, token, suffix)):
             if path.is_file():

@@ -73,7 +73,7 @@ class Cuts:
             NotFoundError: A user made no such job.
             ConflictError: It was cancelled.
         """
-        with self._db.write():
+        with self._db.write("take"):
             was = self.require(job_id).state
             reason = "it was being cut back, to be spoken again from some point; until it is resumed it is as it was"
             self._changes.move(job_id, Verb.TAKE, reason=reason)
@@ -100,7 +100,7 @@ class Cuts:
             ConflictError: It was cancelled.
         """
         job_id = taken.job.id
-        with self._db.write():
+        with self._db.write("cut"):
             job = self.require(job_id)
             if job.token != taken.job.token:
                 raise TakenAwayError(f"The job {job_id} was changed by somebody else at the same time. Try again.")
@@ -174,7 +174,7 @@ class Cuts:
 
     def forget_earlier(self, earlier_id: str) -> bool:
         """Delete the rows of an earlier version if it is superseded; the caller deletes the files if this is True."""
-        with self._db.write():
+        with self._db.write("forget"):
             if self._db.row("superseded", id=earlier_id) is None:
                 return False
             self._db.execute("outlive", id=earlier_id)

@@ -23,8 +23,8 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -36,7 +36,8 @@ from longtake.jobs.mounts import network_mount
 _TOKEN = re.compile(r"^(?:part|audio|[\d.]+)-(\d+)\.")
 DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
-_FORGOTTEN = "forgotten"
+FORGOTTEN = "forgotten"
+CUTTING = "cutting"
 
 
 def recordings_below(root: Path) -> Path:
@@ -121,15 +122,45 @@ class DataFolder:
     def mark_forgotten(self, job_id: str) -> None:
         """Write down, durably, that the job is meant to be deleted: `removal` tells what for."""
         with suppress(OSError, LongtakeError):  # no files; or a full disk: deleting goes first
-            mark = self.job(job_id) / _FORGOTTEN
+            mark = self.job(job_id) / FORGOTTEN
             mark.touch()
             sync_folder(mark.parent)
 
+    @contextmanager
+    def marked(self, job_id: str, mark: str) -> Iterator[None]:
+        """The folder of a job bears a mark while the block runs, and keeps it if its process dies in the block:
+        `removal.finish_removals` then clears up. The folder is made if it is missing.
+
+        Raises:
+            OSError: As the system says it.
+        """
+        folder = self.job(job_id)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / mark
+        with path.open("w", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sync_folder(folder)
+            try:
+                yield
+            except Exception:  # whoever failed clears up by itself; whoever is killed does not
+                path.unlink(missing_ok=True)
+                raise
+            path.unlink(missing_ok=True)
+
+    def has_mark(self, job_id: str, mark: str) -> bool:
+        """Whether the folder bears a mark that nobody living holds."""
+        try:
+            with (self.job(job_id) / mark).open("r", encoding="utf-8") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:  # it has none, or it is held
+            return False
+        return True
+
     def unmark_forgotten(self, job_id: str) -> None:
-        (self.job(job_id) / _FORGOTTEN).unlink(missing_ok=True)
+        (self.job(job_id) / FORGOTTEN).unlink(missing_ok=True)
 
     def is_marked_forgotten(self, job_id: str) -> bool:
-        return (self.job(job_id) / _FORGOTTEN).exists()
+        return (self.job(job_id) / FORGOTTEN).exists()
 
     def files_by_token(self, job_id: str) -> list[tuple[Path, int]]:
         """What the workers wrote for a job, half-written files too, each with the token that it bears."""
@@ -141,9 +172,19 @@ class DataFolder:
         folder = self.job(job_id)
         with suppress(OSError):
             for path in folder.iterdir():
-                if path.name != _FORGOTTEN:
+                if path.name != FORGOTTEN:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_empty(self, job_id: str) -> bool:
+        """Whether the job's folder held nothing, and is gone now."""
+        try:
+            with suppress(FileNotFoundError):
+                self.passages(job_id).rmdir()
+            self.job(job_id).rmdir()
+        except OSError:
+            return False
+        return True
 
     def jobs_on_disk(self, *, with_forgotten: bool = False) -> list[str]:
         """The ids of all jobs that have files; those that are meant to be deleted only when they are asked for."""

@@ -126,6 +126,7 @@ class Job:
         out_path: Where the command line wants a copy; never set over HTTP.
         out_subtitles: Kinds of subtitles that are wanted beside that copy.
         delivered_at: When the copy was made.
+        cut_token: Files that were encoded under this token or before hold another take.
         earlier_of: This is the earlier version of that job, which is spoken again from some point.
     """
 
@@ -153,6 +154,7 @@ class Job:
     out_subtitles: tuple[str, ...] = ()
     delivered_at: float | None = None
     earlier_of: str | None = None
+    cut_token: int = 0
 
     @property
     def is_undelivered(self) -> bool:

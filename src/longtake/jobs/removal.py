@@ -11,7 +11,7 @@ and then the audio is all that its user has.
 from __future__ import annotations
 
 from longtake.core.errors import ConflictError, NotFoundError
-from longtake.jobs.folder import DataFolder
+from longtake.jobs.folder import CUTTING, FORGOTTEN, DataFolder
 from longtake.jobs.states import ENDED
 from longtake.jobs.store import JobStore
 
@@ -36,18 +36,30 @@ def remove_job(store: JobStore, folder: DataFolder, job_id: str) -> None:
 def finish_removals(store: JobStore, folder: DataFolder) -> list[str]:
     """Delete what is left of jobs whose deletion was cut off; gives the jobs that have files and no row.
 
-    For the host, when it starts: it is no race with a job being submitted, because a job's row is there before its
-    folder, and nothing but a deletion leaves a mark.
+    For the host, when it starts, before its workers do: it is no race with a job being submitted, because a job's row
+    is there before its folder. A folder that is being made or cut by a living process bears a mark that it holds.
     """
     unknown = []
     for job_id in folder.jobs_on_disk(with_forgotten=True):
         try:
             store.job(job_id)
         except NotFoundError:
-            if folder.is_marked_forgotten(job_id):
+            if folder.has_mark(job_id, FORGOTTEN):
                 folder.remove_job(job_id)
-            else:
+            elif not folder.is_marked_forgotten(job_id) and not folder.remove_empty(job_id):
                 unknown.append(job_id)
         else:
-            folder.unmark_forgotten(job_id)  # the deletion got no further than the mark
+            if folder.has_mark(job_id, FORGOTTEN):
+                folder.unmark_forgotten(job_id)  # the deletion got no further than the mark
+            if folder.has_mark(job_id, CUTTING):
+                _sweep(store, folder, job_id)
     return unknown
+
+
+def _sweep(store: JobStore, folder: DataFolder, job_id: str) -> None:
+    """A cut was cut off: whatever it wrote and no row names goes, and the mark after it."""
+    named = {stretch.file for _, spoken in store.passages(job_id) if spoken for stretch in spoken.stretches}
+    for path in folder.passages(job_id).glob("*"):
+        if path.name not in named:
+            path.unlink(missing_ok=True)
+    (folder.job(job_id) / CUTTING).unlink(missing_ok=True)

@@ -61,6 +61,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         out_subtitles=tuple(json.loads(row["out_subtitles"])),
         delivered_at=row["delivered_at"],
         earlier_of=row["earlier_of"],
+        cut_token=row["cut_token"],
     )
 
 

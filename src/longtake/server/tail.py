@@ -57,6 +57,7 @@ class Tail:
         self._in_store = in_store
         self._job_id = job_id
         self._offset = offset
+        self._cut_token: int | None = None
         self._path: Path | None = None
         self._file: BinaryIO | None = None
         self._is_closed = False
@@ -67,7 +68,8 @@ class Tail:
 
         Raises:
             NotFoundError: The job was deleted.
-            InvariantError: The finished file is missing, or is not as long as it was said to be.
+            InvariantError: The finished file is missing, or is not as long as it was said to be; or the job is spoken
+                again from some point, and what was read may be of another take.
         """
         return await self._in_store(self._look)
 
@@ -109,6 +111,10 @@ class Tail:
         with self._lock:
             if self._is_closed:
                 return Look(job, b"")
+            if self._cut_token is None:
+                self._cut_token = job.cut_token
+            elif self._cut_token != job.cut_token:
+                raise InvariantError(f"The job {job.id} is spoken again from some point. Ask for its audio anew.")
             self._follow(job)
             data = self._file.read(BLOCK_BYTES) if self._file is not None else b""
             self._offset += len(data)

@@ -217,7 +217,12 @@ class Host:
         """Delete what jobs were before they were spoken again, once they are done: rows first, then files."""
         for earlier_id, job_id in self.store.cuts.superseded():
             has_audio = audio_path(self.folder, self.store.job(job_id)) is not None
-            if has_audio and self.store.cuts.forget_earlier(earlier_id):
+            if not has_audio:
+                continue
+            self.folder.mark_forgotten(earlier_id)
+            if not self.store.cuts.forget_earlier(earlier_id):
+                self.folder.unmark_forgotten(earlier_id)
+            else:
                 log.info("job %s is done; its earlier version %s is deleted", job_id, earlier_id)
                 self.folder.remove_job(earlier_id)
 

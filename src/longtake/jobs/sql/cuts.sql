@@ -27,7 +27,7 @@ UPDATE passages SET is_spoken = 0, marks = NULL, seed = :seed WHERE job_id = :jo
 
 -- name: begin_again
 UPDATE jobs SET error = NULL, ended_at = NULL, delivered_at = NULL, audio_file = NULL, audio_bytes = NULL, crashes = 0,
-    progress_mono = NULL, earlier_of = NULL, passages_done = :passages, audio_samples = :samples, remaining_s = :remaining_s
+    progress_mono = NULL, earlier_of = NULL, cut_token = token, passages_done = :passages, audio_samples = :samples, remaining_s = :remaining_s
 WHERE id = :id;
 
 -- name: stand_alone

@@ -7,13 +7,13 @@ VALUES (:id, (SELECT coalesce(max(number), 0) + 1 FROM jobs), :kind, :priority, 
 -- name: job
 SELECT id, number, kind, state, reason, error, spec, out_path, out_subtitles, delivered_at, created_at, started_at,
        ended_at, passages_total, passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
-       token, crashes, earlier_of
+       token, crashes, earlier_of, cut_token
 FROM jobs WHERE id = :id;
 
 -- name: jobs_before
 SELECT id, number, kind, state, reason, error, spec, out_path, out_subtitles, delivered_at, created_at, started_at,
        ended_at, passages_total, passages_done, audio_samples, remaining_s, claimed_mono, claimed_samples, progress_mono, audio_file, audio_bytes,
-       token, crashes, earlier_of
+       token, crashes, earlier_of, cut_token
 FROM jobs WHERE number < :before AND kind = 'job' ORDER BY number DESC LIMIT :limit;
 
 -- name: jobs_in_state
