@@ -21,7 +21,7 @@ from tests.support.served import LONGTAKE
 MOST_TRIES = 6
 PATIENCE_S = 90.0
 # Where the process stands that nobody watches: the command line itself. A user ends one that hangs.
-OWN_POINTS = ("submit", "copy", "delivered")
+OWN_POINTS = ("submit", "take", "links", "cut", "copy", "delivered", "forget")
 QUICK_JUDGEMENT = {
     "LONGTAKE_WORKER__STALL_S": "4",
     "LONGTAKE_WORKER__HEARTBEAT_S": "0.5",
@@ -51,9 +51,7 @@ class Ordeal:
         Raises:
             AssertionError: It does not end.
         """
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LONGTAKE_")} | QUICK_JUDGEMENT
-        if failpoint:
-            environment |= {"LONGTAKE_FAILPOINT": failpoint, "LONGTAKE_FAILPOINT_FIRED": str(self.fired)}
+        environment = self._environment(failpoint)
         said = []
         while self.tries < MOST_TRIES:
             self.tries += 1
@@ -70,6 +68,33 @@ class Ordeal:
             self.kept = self.stretches()
         raise AssertionError("\n".join(said))
 
+    def speak_again(self, at: str, failpoint: str) -> None:
+        """Cut the done job back and speak on, as often as it takes.
+
+        Raises:
+            AssertionError: It does not end.
+        """
+        environment = self._environment(failpoint)
+        said = []
+        self.kept = {}  # what lies behind the cut goes
+        for _ in range(MOST_TRIES):
+            (job,) = self._rows("SELECT id, state FROM jobs WHERE earlier_of IS NULL")
+            is_cut = job["state"] != "done" and bool(self._rows("SELECT 1 FROM events WHERE kind = 'again'"))
+            cut = [] if is_cut else ["--from", at, "--seed", "5"]
+            command = ["resume", job["id"], *cut, *self._engine_options()]
+            code, text = self._run([LONGTAKE, *command], environment, failpoint)
+            self.kept = {}
+            said.append(f"exit {code}\n{text}")
+            if code == 0:
+                return
+        raise AssertionError("\n".join(said))
+
+    def _environment(self, failpoint: str) -> dict[str, str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("LONGTAKE_")} | QUICK_JUDGEMENT
+        if failpoint:
+            environment |= {"LONGTAKE_FAILPOINT": failpoint, "LONGTAKE_FAILPOINT_FIRED": str(self.fired)}
+        return environment
+
     def _engine_options(self) -> list[str]:
         """What `resume` takes of the options: not what the job knows."""
         taken, options = [], iter(self._options)
@@ -84,12 +109,16 @@ class Ordeal:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         deadline_s = time.monotonic() + PATIENCE_S
-        while hangs_here and process.poll() is None and time.monotonic() < deadline_s:
+        is_fresh = bool(failpoint) and not self.fired.exists()
+        while is_fresh and process.poll() is None and time.monotonic() < deadline_s:
             if self.fired.exists():
-                time.sleep(0.2)
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.02)
+                # Whatever is committed now must be what the job is made of, whoever was killed.
+                self.kept = self.stretches()
+                is_fresh = False
+                if hangs_here:
+                    time.sleep(0.2)
+                    process.send_signal(signal.SIGKILL)
+            time.sleep(0.01)
         try:
             text, _ = process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -122,6 +151,11 @@ class Ordeal:
         if not self._has_job():
             return {}
         return {(r["position"], r["number"]): r["file"] for r in self._rows("SELECT * FROM stretches")}
+
+    def kept_samples(self) -> int:
+        """How many samples at the beginning of the first passage were found committed at the interruption."""
+        rows = self._rows("SELECT number, samples FROM stretches WHERE position = 0 ORDER BY number")
+        return sum(row["samples"] for row in rows if (0, row["number"]) in self.kept)
 
     def samples(self) -> NDArray[np.int16]:
         with wave.open(str(self.out)) as file:

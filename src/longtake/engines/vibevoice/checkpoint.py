@@ -34,6 +34,7 @@ from longtake.engines.vibevoice.names import (
     places,
     to_original,
 )
+from longtake.nn.shapes import shapes_only
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -91,7 +92,7 @@ def load_model(
 
 def load_encoder(folder: Path, *, dtype: torch.dtype, device: torch.device | str) -> Encoder:
     """The acoustic encoder alone, of a folder from which `load_model` has loaded. Raises as that does."""
-    with torch.device("meta"):
+    with shapes_only():
         encoder = Encoder(load_config(folder).acoustic).to(dtype).requires_grad_(False)
     encoder.to_empty(device=device)
     targets = encoder.state_dict(keep_vars=True)

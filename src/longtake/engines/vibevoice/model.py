@@ -12,6 +12,7 @@ from longtake.engines.vibevoice.connector import Connector
 from longtake.engines.vibevoice.head import DiffusionHead
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
 from longtake.nn.decoder import Decoder
+from longtake.nn.shapes import shapes_only
 
 ENCODER = "acoustic_tokenizer.encoder"
 
@@ -86,7 +87,7 @@ class SemanticTokenizer(nn.Module):
 
 def build_meta(config: VibeVoiceConfig) -> VibeVoiceModel:
     """The model without memory, in milliseconds: names and shapes only."""
-    with torch.device("meta"):
+    with shapes_only():
         return VibeVoiceModel(config)
 
 

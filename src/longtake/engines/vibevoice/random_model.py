@@ -26,6 +26,7 @@ from longtake.engines.vibevoice.config import CoderConfig, HeadConfig, VibeVoice
 from longtake.engines.vibevoice.model import ENCODER, VibeVoiceModel, allocate, build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
 from longtake.nn.decoder_config import DecoderConfig
+from longtake.nn.shapes import shapes_only
 
 _REAL_DEPTHS = (3, 3, 3, 3, 3, 3, 8)
 
@@ -100,7 +101,7 @@ def build_random(
 @torch.no_grad()
 def build_random_encoder(name: str, *, dtype: torch.dtype, device: torch.device | str) -> Encoder:
     """The acoustic encoder of `build_random`, alone."""
-    with torch.device("meta"):
+    with shapes_only():
         encoder = Encoder(CONFIGS[name].acoustic).to(dtype).requires_grad_(False)
     encoder.to_empty(device=device)
     blocks = torch.from_numpy(_stream(_BLOCK)).to(device).repeat(2)

@@ -5,10 +5,9 @@ An upper estimate: it is what admission leaves free on a device of its own.
 
 from __future__ import annotations
 
-import torch
-
 from longtake.engines.vibevoice.codec import Encoder
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig, VibeVoiceConfig
+from longtake.nn.shapes import shapes_only
 
 # Copies of its widest layer that a network holds at once, counted while it ran (tests/unit/.../test_workspace.py).
 _READER_COPIES = 2
@@ -45,5 +44,5 @@ def _of_frame(coder: CoderConfig) -> int:
 
 def encoder_bytes(coder: CoderConfig, itemsize: int) -> int:
     """Weights of the acoustic encoder, which is loaded again for as long as a new voice is encoded."""
-    with torch.device("meta"):
+    with shapes_only():
         return sum(parameter.numel() for parameter in Encoder(coder).parameters()) * itemsize
