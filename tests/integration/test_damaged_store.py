@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,39 @@ def test_a_store_that_is_gone_is_not_replaced(folder: DataFolder, tmp_path: Path
     assert "7 lost but for the files" in mended.stdout
     with Served(folder.root):
         assert audio_of(folder).items() >= audio.items(), "the host does not take them for what a crash left"
+
+
+def test_one_bad_value_stops_the_server_and_is_mended(tmp_path: Path) -> None:
+    """To SQLite the file is whole."""
+    folder = fill_store(tmp_path / "data", jobs=2)
+    with closing(sqlite3.connect(folder.database, isolation_level=None)) as plain:
+        plain.execute("UPDATE jobs SET spec = '{gar' WHERE number = 2")
+    for command in (("serve", "--port", 0, "--no-studio"), ("jobs",), ("resume",)):
+        refused = longtake(*command, "--data", folder.root, cwd=tmp_path)
+        assert refused.returncode == EXIT_ENGINE_FAILED, refused.stderr
+        assert "longtake doctor --repair" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    mended = longtake("doctor", "--repair", "--data", folder.root, cwd=tmp_path)
+    assert mended.returncode == 0, mended.stdout
+    assert "1 lost but for the files" in mended.stdout
+    with Served(folder.root) as served:
+        assert served.http.get("/readyz").json()["ready"]
+
+
+def test_a_lost_table_is_told_and_so_is_what_it_costs(tmp_path: Path) -> None:
+    folder = fill_store(tmp_path / "data", jobs=2)
+    with closing(sqlite3.connect(folder.database, isolation_level=None)) as plain:
+        [done_id] = plain.execute("SELECT id FROM jobs WHERE number = 1").fetchone()
+        plain.execute("DROP TABLE stretches")
+    (tmp_path / "script.txt").write_text("Speaker 1: Good evening.")
+    for command in (("say", "script.txt"), ("resume", done_id, "--from", "0:10")):
+        refused = longtake(*command, "--data", folder.root, cwd=tmp_path)
+        assert refused.returncode == EXIT_ENGINE_FAILED, refused.stderr
+        assert "it has no table stretches" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    mended = longtake("doctor", "--repair", "--data", folder.root, cwd=tmp_path)
+    assert mended.returncode == 0, mended.stdout
+    assert "2 done with their audio, but subtitles" in mended.stdout
 
 
 def test_a_repair_needs_the_folder_for_itself(folder: DataFolder, tmp_path: Path) -> None:

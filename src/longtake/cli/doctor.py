@@ -97,6 +97,7 @@ def _repair(settings: Settings) -> str:
     for ids, what in (
         (done.paused, "paused, because not all that was spoken of them is known; `longtake resume JOB` goes on"),
         (done.failed, "failed, because passages of them are lost; submit their scripts again"),
+        (done.bare, "done with their audio, but subtitles and `longtake resume --from` are not to be had any more"),
         (done.lost, "lost but for the files in the jobs folder, which stay as they are"),
     ):
         if ids:

@@ -41,7 +41,7 @@ from longtake.cli.target import (
 from longtake.config import EngineSettings, Settings, load_settings
 from longtake.core.errors import EngineError, InputError, LongtakeError
 from longtake.core.units import format_duration, seconds_of
-from longtake.delivery import Again, audio_path, speak_again
+from longtake.delivery import Again, audio_path, is_bare, speak_again
 from longtake.intake import JobRequest
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
@@ -182,6 +182,11 @@ def resume(
             job = host.store.resume(job.id)
         elif audio_path(host.folder, job) is None:
             job = host.store.reopen(job.id)
+        elif wanted and is_bare(host.store, job):
+            click.echo(
+                f"No {' and '.join(wanted)}: the passages of {job.id} are lost. Only its audio is put there.", err=True
+            )
+            wanted = ()
         _speak(host, job, target, wanted, as_json=as_json, again=again)
 
 

@@ -9,6 +9,7 @@ from longtake.audio import line_starts
 from longtake.core.errors import InputError
 from longtake.core.records import Line
 from longtake.core.units import format_time, samples_of
+from longtake.delivery.bare import require_passages
 from longtake.delivery.delivery import timeline
 from longtake.jobs.records import Job
 from longtake.jobs.states import State
@@ -42,12 +43,14 @@ def find_border(store: JobStore, job: Job, at_s: float, *, is_within: bool) -> B
 
     Raises:
         InputError: Nothing is spoken yet, or nothing so far from the beginning.
+        ConflictError: The passages of the job are lost.
     """
     found, end_s = None, 0.0
     for start_s, end_s, border in _borders(store, job, is_within=is_within):  # noqa: B007  (the last end is used)
         if found is None or start_s <= at_s + _TOLERANCE_S:
             found = border
     if found is None:
+        require_passages(store, job)
         raise InputError(
             f"Nothing of the job {job.id} is spoken yet, so there is nothing to speak again.",
             code="nothing_spoken",

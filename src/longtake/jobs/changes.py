@@ -31,7 +31,8 @@ class Changes:
         row = self.db.row("job", id=job_id)
         if row is None:
             raise NotFoundError(f"There is no job {job_id!r}. `longtake jobs` lists them.", code="job_not_found")
-        return job_from_row(row)
+        with self.db.parsing():
+            return job_from_row(row)
 
     def append_event(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
         """Numbered by the job's own counter in the same transaction, so that no number is ever missing."""
@@ -66,7 +67,8 @@ class Changes:
         row = self.db.row("owner", id=job_id)
         if row is None:
             raise NotFoundError(f"There is no job {job_id!r}.", code="job_not_found")
-        before = State(row["state"])
+        with self.db.parsing():
+            before = State(row["state"])
         after = next_state(before, verb)
         if after is before:
             return after

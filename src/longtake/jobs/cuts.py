@@ -145,7 +145,9 @@ class Cuts:
 
     def _recount(self, job_id: str) -> None:
         rows = self._db.rows("passages", job_id=job_id)
-        spoken = spoken_from_rows(rows, self._db.rows("stretches", job_id=job_id))
+        stretches = self._db.rows("stretches", job_id=job_id)
+        with self._db.parsing():
+            spoken = spoken_from_rows(rows, stretches)
         standings = []
         for row in rows:
             found = spoken.get(row["position"])

@@ -14,6 +14,16 @@ from longtake.jobs.backups import backups
 from longtake.jobs.folder import DataFolder
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NO_TEXT = "Could not decode to UTF-8"  # the module's own error: SQLite takes any bytes for text
+
+ROW_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
+"""What becomes of a row, made into a record, that holds what no longtake wrote."""
+
+
+class StoreDamagedError(WorkerError):
+    """The job store is damaged; the message has the remedy."""
+
+    code = "store_damaged"
 
 
 def find_damage(connection: sqlite3.Connection, *, is_thorough: bool = False) -> str | None:
@@ -34,18 +44,18 @@ def find_damage(connection: sqlite3.Connection, *, is_thorough: bool = False) ->
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is damaged, or none of its own."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the low byte, for whatever extended code
+    """Whether SQLite says that the file is damaged, or none of its own; or a text in it is none."""
+    # The low byte, for whatever extended code.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED or str(error).startswith(_NO_TEXT)
 
 
-def damage_error(path: Path, found: str) -> WorkerError:
+def damage_error(path: Path, found: str) -> StoreDamagedError:
     """The error that names the store, what was found, the newest backup and the remedy."""
     newest = next(iter(backups(path)), None)
     backup = f"The newest backup is {newest.name}" if newest is not None else "There is no backup"
-    return WorkerError(
+    return StoreDamagedError(
         f"The job store {path} is damaged ({found}). Nothing was changed. {backup}. `{remedy(path)}` sets the damaged "
-        "file aside, takes over what can be read, and tells what was saved; audio in the jobs folder is not touched.",
-        code="store_damaged",
+        "file aside, takes over what can be read, and tells what was saved; audio in the jobs folder is not touched."
     )
 
 

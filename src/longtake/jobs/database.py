@@ -19,12 +19,14 @@ from typing import Any
 
 from longtake.core.errors import DiskFullError, InvariantError, TransientError, WorkerError
 from longtake.core.failpoints import reach
-from longtake.jobs.damage import damage_error, find_damage, is_damage, require_unrepaired
-from longtake.jobs.schema import migrate
+from longtake.jobs.contents import find_fault
+from longtake.jobs.damage import ROW_ERRORS, damage_error, is_damage, require_unrepaired
+from longtake.jobs.schema import is_of_schema, migrate
 
 BUSY_TIMEOUT_S = 10.0
 CHECKPOINT_TIMEOUT_S = 1.0
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_MISSING = re.compile(r"(?:no such (?:table|column): |has no column named )(?:\w+\.)?(\w+)$")
 
 
 @cache
@@ -163,13 +165,13 @@ class Database:
         return wal.stat().st_size if wal.exists() else 0
 
     def check(self, *, is_thorough: bool = False) -> None:
-        """Have SQLite read the whole store: some milliseconds for a small one (`find_damage` has figures).
+        """Read the whole store: some milliseconds for a small one (`find_damage` has figures).
 
         Raises:
             WorkerError: It is damaged; the message has the remedy.
         """
         with self._using() as connection:
-            found = find_damage(connection, is_thorough=is_thorough)
+            found = find_fault(connection, is_thorough=is_thorough)
         if found is not None:
             raise damage_error(self._path, found)
 
@@ -225,11 +227,26 @@ class Database:
         return connection
 
     @contextmanager
+    def parsing(self) -> Iterator[None]:
+        """For making records of rows, and nothing else.
+
+        Raises:
+            StoreDamagedError: A row holds what no longtake wrote.
+        """
+        try:
+            yield
+        except ROW_ERRORS as error:
+            raise damage_error(self._path, f"a row makes no sense: {error}") from error
+
+    @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
             text = str(error)
+            missing = _MISSING.search(text)
+            if is_damage(error) or (missing and is_of_schema(missing[1])):  # else it is our SQL that is wrong
+                raise damage_error(self._path, text) from error
             if "full" in text:
                 self._when_full()
                 raise DiskFullError(
@@ -240,7 +257,10 @@ class Database:
                     f"The job store {self._path} was busy for {BUSY_TIMEOUT_S:.0f} s. Try again.", retry_after_s=1.0
                 ) from error
             if "disk I/O" in text or "readonly" in text or "unable to open" in text:
-                raise WorkerError(f"The job store {self._path} cannot be read or written: {text}.") from error
+                raise WorkerError(
+                    f"The job store {self._path} cannot be read or written: {text}. See to it that "
+                    f"{self._path.parent} and what lies in it are yours to write, or name another folder with --data."
+                ) from error
             raise
         except sqlite3.DatabaseError as error:
             if not is_damage(error):

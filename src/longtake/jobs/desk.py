@@ -117,15 +117,16 @@ class WorkerDesk:
             job = self._changes.job(job_id)
             rows = self._db.rows("passages", job_id=job_id)
             stretches = self._db.rows("stretches", job_id=job_id)
-        return Claim(
-            job=job,
-            worker_id=self.worker_id,
-            token=job.token,
-            passages=tuple(passage_from_row(row) for row in rows),
-            expected_s=tuple(row["estimated_s"] for row in rows),
-            spoken=spoken_from_rows(rows, stretches),
-            seeds={row["position"]: row["seed"] for row in rows if row["seed"] is not None},
-        )
+        with self._db.parsing():
+            return Claim(
+                job=job,
+                worker_id=self.worker_id,
+                token=job.token,
+                passages=tuple(passage_from_row(row) for row in rows),
+                expected_s=tuple(row["estimated_s"] for row in rows),
+                spoken=spoken_from_rows(rows, stretches),
+                seeds={row["position"]: row["seed"] for row in rows if row["seed"] is not None},
+            )
 
     def _lapsed(self) -> list[sqlite3.Row]:
         return self._db.rows("lapsed_leases", boot=self._clock.boot_id, mono=self._clock.monotonic_s())

@@ -23,8 +23,9 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +39,19 @@ DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
 FORGOTTEN = "forgotten"
 CUTTING = "cutting"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What the files of a job take.
+
+    Attributes:
+        own_bytes: Files with one name: they go with the job.
+        shared: Files with several names, as a job and its earlier version have them; (device, inode) → bytes.
+    """
+
+    own_bytes: int
+    shared: Mapping[tuple[int, int], int]
 
 
 def recordings_below(root: Path) -> Path:
@@ -64,9 +78,11 @@ class DataFolder:
             for path in (self.root, self.root / "jobs", *filter(Path.exists, [self.database, self._host_file])):
                 if not os.access(path, os.R_OK | os.W_OK):  # as on a file system that is mounted read-only
                     raise OSError(errno.EACCES, f"{path} cannot be written")
+            for path in filter(Path.is_dir, [self.database, self._host_file]):
+                raise OSError(errno.EISDIR, f"{path} is a folder, and a file belongs there")
         except OSError as error:
             raise InputError(
-                f"The data folder {self.root} cannot be used: {error.strerror}. Name another with --data.",
+                f"The data folder {self.root} cannot be used: {error.strerror}. Mend it, or name another with --data.",
                 code="data_folder",
                 param="data",
             ) from error
@@ -192,14 +208,18 @@ class DataFolder:
             found = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         return [job_id for job_id in found if with_forgotten or not self.is_marked_forgotten(job_id)]
 
-    def job_bytes(self, job_id: str) -> int:
+    def job_weight(self, job_id: str) -> Weight:
         """What a job's files take, by their lengths."""
-        total = 0
+        own, shared = 0, {}
         for folder, _, files in os.walk(self.job(job_id)):
             for name in files:
                 with suppress(OSError):  # deleted since
-                    total += os.lstat(os.path.join(folder, name)).st_size
-        return total
+                    found = os.lstat(os.path.join(folder, name))
+                    if found.st_nlink == 1:
+                        own += found.st_size
+                    else:
+                        shared[found.st_dev, found.st_ino] = found.st_size
+        return Weight(own, shared)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -245,10 +265,23 @@ class DataFolder:
         return self.root / "reserve"
 
     def lock(self) -> bool:
-        """Become the host of this folder; False when another living process is. Dies with the process."""
+        """Become the host of this folder; False when another living process is. Dies with the process.
+
+        Raises:
+            InputError: The file that is locked for it cannot be opened.
+        """
         if self._lock is not None:
             return True
-        handle = self._host_file.open("a+", encoding="utf-8")
+        try:
+            handle = self._host_file.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{self._host_file} cannot be opened: {error.strerror}. Only one longtake at a time may serve a data "
+                "folder, and that file shows which. Delete it or mend what is wrong with it, or name another folder "
+                "with --data.",
+                code="data_folder",
+                param="data",
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

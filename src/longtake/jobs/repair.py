@@ -23,12 +23,13 @@ from longtake.core.errors import ConflictError, DiskFullError, InvariantError, W
 from longtake.core.units import samples_of
 from longtake.jobs.backups import COMPANIONS, backups, delete_store
 from longtake.jobs.changes import Changes
-from longtake.jobs.damage import find_damage, is_damage, repairing
+from longtake.jobs.contents import find_fault
+from longtake.jobs.damage import StoreDamagedError, is_damage, repairing
 from longtake.jobs.database import Database
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Job
 from longtake.jobs.rows import to_json
-from longtake.jobs.salvage import TABLES, salvage
+from longtake.jobs.salvage import salvage
 from longtake.jobs.schema import migrations
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
@@ -46,7 +47,8 @@ class Repair:
         backup: What the new store was made from, if not from the damaged one.
         jobs: How many jobs the new store has.
         paused: Those of them that wait for their user's word, because what is known of them is not all, or is old.
-        failed: Those of them that cannot be finished: passages of them are lost.
+        failed: Those of them that cannot be finished, or are done without a file: passages of them are lost.
+        bare: Those of them that are done and have their audio, but have lost their passages.
         lost: Jobs of which only the files are left.
     """
 
@@ -56,6 +58,7 @@ class Repair:
     jobs: int = 0
     paused: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
 
@@ -108,24 +111,20 @@ def _look(folder: DataFolder) -> str | None:
         return "it is gone" if folder.jobs_on_disk() else None
     try:
         with closing(_opened(path)) as connection:
-            damage = find_damage(connection, is_thorough=True)
-            if damage is not None:
-                return damage
+            fault = find_fault(connection, is_thorough=True)
+            if fault is not None:
+                return fault
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(migrations()):
                 raise ConflictError(
                     f"The job store {path} has schema {version}: it was written by a newer longtake. Use that one.",
                     code="newer_schema",
                 )
-            there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise WorkerError(f"The job store {path} cannot be read: {error}.") from error
         return str(error)
-    if version == 0:
-        return "it is empty" if folder.jobs_on_disk() else None
-    missing = TABLES - there
-    return f"it has no table {', '.join(sorted(missing))}" if missing else None
+    return "it is empty" if version == 0 and folder.jobs_on_disk() else None
 
 
 def _make(fresh: Path, damaged: Path) -> Path | None:
@@ -165,10 +164,16 @@ def _settle(fresh: Path, folder: DataFolder, clock: Clock, *, is_old: bool) -> N
                     db.execute("forget_job", id=job_id)  # no job any more; or one that was deleted since
                     continue
                 db.execute("count_events", id=job_id)
-                if not audit.adds_up:
-                    for name in ("forget_stretches", "forget_spoken", "forget_progress"):
+                is_whole = audit.has_all_passages and audit.adds_up
+                has_audio = _has_audio(folder, audit.job)
+                if not audit.adds_up or (has_audio and not is_whole):
+                    for name in ("forget_stretches", "forget_spoken"):
                         db.execute(name, id=job_id)
+                    if not has_audio:  # a finished file goes on being as long as it is
+                        db.execute("forget_progress", id=job_id)
                 if audit.job.state in ENDED:
+                    if audit.job.state is State.DONE and not is_whole:
+                        (_keep_audio if has_audio else _fail)(changes, audit.job)
                     continue
                 if not audit.has_all_passages:
                     _fail(changes, audit.job)
@@ -195,7 +200,7 @@ def _audit(store: JobStore, job_id: str) -> _Audit | None:
     try:
         job, passages = store.job(job_id), store.passages(job_id)
         store.events(job_id)
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except StoreDamagedError:
         return None
     samples, whole, has_gap = 0, 0, False
     for passage, spoken in passages:
@@ -213,8 +218,23 @@ def _pause(changes: Changes, job: Job, *, is_old: bool) -> None:
     _set(changes, job, State.PAUSED, reason, None)
 
 
+def _has_audio(folder: DataFolder, job: Job) -> bool:
+    """Whether the job is done, and its finished file is there."""
+    return job.state is State.DONE and job.audio_file is not None and (folder.job(job.id) / job.audio_file).is_file()
+
+
+def _keep_audio(changes: Changes, job: Job) -> None:
+    """It stays done: what its user wanted is there."""
+    reason = (
+        f"{REASON}, and the passages of this job are lost. Its audio is there and whole; subtitles of it, and a new "
+        "take from some point, are not to be had any more: for these, say its script again."
+    )
+    _set(changes, job, State.DONE, reason, None)
+
+
 def _fail(changes: Changes, job: Job) -> None:
-    message = f"{REASON.capitalize()}, and passages of this job are lost with it. Submit its script again."
+    lost = "passages of this job and its finished file" if job.state is State.DONE else "passages of this job"
+    message = f"{REASON.capitalize()}, and {lost} are lost with it. Say its script again."
     error = {"message": message, "type": "server_error", "param": None, "code": "store_damaged"}
     _set(changes, job, State.FAILED, REASON, error)
     now_s = changes.clock.wall_s()
@@ -234,7 +254,7 @@ def _finish(fresh: Path) -> None:
     """Make the new store one file, durable and whole."""
     with closing(sqlite3.connect(fresh)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
-        found = find_damage(connection, is_thorough=True)
+        found = find_fault(connection, is_thorough=True)
     if found is not None:
         raise InvariantError(f"The repaired store is not whole: {found}.")
     sync_folder(fresh.parent)
@@ -272,5 +292,6 @@ def _report(folder: DataFolder, clock: Clock, found: str, aside: Path | None, ba
         jobs=len(jobs),
         paused=tuple(job.id for job in marked if job.state is State.PAUSED),
         failed=tuple(job.id for job in marked if job.state is State.FAILED),
+        bare=tuple(job.id for job in marked if job.state is State.DONE),
         lost=tuple(job_id for job_id in folder.jobs_on_disk() if job_id not in jobs),
     )

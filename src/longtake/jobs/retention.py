@@ -14,7 +14,7 @@ class Ended:
 
     Attributes:
         at: When it ended, seconds since the epoch.
-        bytes: What its files take; 0 where nobody asked.
+        bytes: What deleting it frees, if all before it are deleted, too; 0 where nobody asked.
     """
 
     id: str

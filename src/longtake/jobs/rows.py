@@ -29,6 +29,24 @@ def spec_from_json(text: str) -> JobSpec:
     return JobSpec(**fields)
 
 
+def check_job_row(row: sqlite3.Row) -> None:
+    """Read those columns of a job that SQLite cannot judge.
+
+    Raises:
+        ROW_ERRORS: One of them makes no sense.
+    """
+    Kind(row["kind"]), State(row["state"])
+    spec_from_json(row["spec"])
+    for text in (row["error"] or "{}", row["out_subtitles"]):
+        json.loads(text)
+
+
+def check_passage_row(row: sqlite3.Row) -> None:
+    """As `check_job_row`, of a passage."""
+    passage_from_row(row)
+    _marks(row["marks"])
+
+
 def job_from_row(row: sqlite3.Row) -> Job:
     audio_s = seconds_of(row["audio_samples"])
     rate = None
@@ -94,7 +112,7 @@ def spoken_from_rows(passages: Iterable[sqlite3.Row], stretches: Iterable[sqlite
 
 
 def _spoken(passage: sqlite3.Row, rows: list[sqlite3.Row]) -> SpokenPassage:
-    marks = tuple(Mark(*mark) for mark in json.loads(passage["marks"])) if passage["marks"] else ()
+    marks = _marks(passage["marks"])
     is_whole = bool(passage["is_spoken"])
     stretches = []
     for row in rows:
@@ -113,6 +131,10 @@ def _spoken(passage: sqlite3.Row, rows: list[sqlite3.Row]) -> SpokenPassage:
         )
     expected_s = max(0.0, passage["estimated_s"] - passage["silence_before_s"])
     return SpokenPassage(passage["position"], tuple(stretches), is_whole, marks, expected_s)
+
+
+def _marks(text: str | None) -> tuple[Mark, ...]:
+    return tuple(Mark(*mark) for mark in json.loads(text)) if text else ()
 
 
 def stretch_to_row(job_id: str, stretch: Stretch) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and what lies between is asked for row by row; so a damaged page costs the rows 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from longtake.core.errors import InvariantError
 _OF_A_JOB = {"passages": ("position",), "stretches": ("position", "number"), "events": ("number",)}
 _OF_ALL_JOBS = {"idempotency": ("key",), "paces": ("engine", "language")}
 TABLES = frozenset({"jobs", *_OF_A_JOB, *_OF_ALL_JOBS, "workers"})
+_JSON = {"passages": ("lines", "marks"), "events": ("data",)}  # of the jobs, too; but they are judged by who reads them
 
 # How many rows are tried one by one when the end of a table cannot be read: of all jobs, and of one job's rows.
 _FURTHEST_JOB = 1 << 16
@@ -43,9 +45,13 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection) -> bool:
                 continue
             for table, order in _OF_A_JOB.items():
                 rows, _ = _readable(source, table, order, job_id=job["id"])
-                for number, row in enumerate(rows, start=1):
+                number = 1
+                for row in rows:
+                    if not all(_is_json(row[column]) for column in _JSON.get(table, ()) if column in row):
+                        continue
                     # Events are numbered without gaps: whoever replays them waits for the next number.
-                    _put(fresh, table, columns[table], row | {"number": number} if table == "events" else row)
+                    row |= {"number": number} if table == "events" else {}
+                    number += _put(fresh, table, columns[table], row)
         for table, order in _OF_ALL_JOBS.items():
             for row in _readable(source, table, order)[0]:
                 _put(fresh, table, columns[table], row)
@@ -57,6 +63,13 @@ def _text(data: bytes) -> str | None:
         return data.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _is_json(text: str | None) -> bool:
+    try:
+        return text is None or json.loads(text) is not None
+    except (ValueError, TypeError):
+        return False
 
 
 def _readable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,22 @@ def migrations() -> tuple[str, ...]:
     """The SQL of each schema version, in order; version N is made by the first N."""
     files = sorted(resources.files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name)
     return tuple(file.read_text(encoding="utf-8") for file in files)
+
+
+@cache
+def shape(version: int) -> dict[str, frozenset[str]]:
+    """Table → columns, of that schema version."""
+    with closing(sqlite3.connect(":memory:")) as plain:
+        for script in migrations()[:version]:
+            plain.executescript(script)
+        tables = [row[0] for row in plain.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {table: frozenset(row[1] for row in plain.execute(f"PRAGMA table_info({table})")) for table in tables}
+
+
+def is_of_schema(name: str) -> bool:
+    """Whether a table or a column is called so in the newest schema."""
+    tables = shape(len(migrations()))
+    return name in tables or any(name in columns for columns in tables.values())
 
 
 def migrate(connection: sqlite3.Connection, path: Path, *, when_new: Callable[[], None]) -> None:

@@ -153,7 +153,8 @@ class JobStore:
     def jobs(self, *, before: int | None = None, limit: int = 50) -> list[Job]:
         """The newest first; ``before`` is a job's number, for the next page."""
         rows = self._db.rows("jobs_before", before=_LAST if before is None else before, limit=limit)
-        return [job_from_row(row) for row in rows]
+        with self._db.parsing():
+            return [job_from_row(row) for row in rows]
 
     def jobs_in(self, state: State) -> list[Job]:
         """All jobs of every kind in a state, the oldest first."""
@@ -171,11 +172,14 @@ class JobStore:
         with self._db.read():
             rows = self._db.rows("passages", job_id=job_id)
             stretches = self._db.rows("stretches", job_id=job_id)
-        spoken = spoken_from_rows(rows, stretches)
-        return [(passage_from_row(row), spoken.get(row["position"])) for row in rows]
+        with self._db.parsing():
+            spoken = spoken_from_rows(rows, stretches)
+            return [(passage_from_row(row), spoken.get(row["position"])) for row in rows]
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> list[Event]:
-        return [event_from_row(row) for row in self._db.rows("events_after", job_id=job_id, after=after, limit=limit)]
+        rows = self._db.rows("events_after", job_id=job_id, after=after, limit=limit)
+        with self._db.parsing():
+            return [event_from_row(row) for row in rows]
 
     def place_in_queue(self, job_id: str) -> int:
         """How many jobs of the same engine are claimed before this one; 0 is next."""
@@ -243,6 +247,8 @@ class JobStore:
         """
         with self._db.write():
             self._changes.move(job_id, Verb.REOPEN, reason="its finished file has gone")
+            if not self._db.rows("stretches", job_id=job_id):  # lost, and a repair left it done for its file's sake
+                self._db.execute("forget_progress", id=job_id)
             self._db.execute("stand_alone", id=job_id)
             return self._changes.job(job_id)
 
@@ -309,11 +315,12 @@ class JobStore:
             self._db.execute("forget_job", id=job_id)
 
     def deletable_jobs(self) -> list[tuple[str, float]]:
-        """(id, when it ended) of the ended jobs that nobody waits for, the first ended first.
+        """(id, since when it is kept) of the ended jobs that nobody waits for, the oldest first: since its end, or, if
+        it is an earlier version, since it became one or the new take ended.
 
         Not among them: one whose copy is not delivered yet, and an earlier version while the new one is being made.
         """
-        return [(row["id"], row["ended_at"]) for row in self._db.rows("deletable_jobs")]
+        return [(row["id"], row["kept_since"]) for row in self._db.rows("deletable_jobs")]
 
     def stale_transients(self, older_than_s: float) -> list[str]:
         """Ended speech and probe jobs that nobody needs any more."""

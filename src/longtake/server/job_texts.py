@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
-from longtake.delivery import subtitles_of
+from longtake.delivery import require_passages, subtitles_of
 from longtake.jobs.store import JobStore
 from longtake.server.backend import Context
 from longtake.server.incoming import JobId
@@ -57,4 +57,6 @@ def _script(store: JobStore, job_id: str) -> str:
 
 
 def _subtitles(store: JobStore, job_id: str, kind: str) -> str:
-    return "".join(subtitles_of(store, find_job(store, job_id), kind))
+    job = find_job(store, job_id)
+    require_passages(store, job)
+    return "".join(subtitles_of(store, job, kind))

@@ -12,7 +12,7 @@ from longtake.core.clock import Clock
 from longtake.core.errors import ConflictError, NotFoundError
 from longtake.core.units import format_bytes
 from longtake.jobs.database import Database
-from longtake.jobs.folder import DataFolder
+from longtake.jobs.folder import DataFolder, Weight
 from longtake.jobs.removal import finish_removals, remove_job
 from longtake.jobs.retention import Ended, kept_no_longer
 from longtake.jobs.store import JobStore
@@ -34,7 +34,7 @@ class Keeper:
         self._clock = clock
         self._looked_at = float("-inf")
         self._unknown: frozenset[str] = frozenset()
-        self._sizes: dict[str, tuple[float, int]] = {}  # of ended jobs, by id: when it ended, bytes
+        self._weights: dict[str, tuple[float, Weight]] = {}  # of ended jobs, by id: when it ended, its files
 
     def start(self) -> None:
         """Finish the deletions that a crash cut off; tell of files that belong to no job."""
@@ -88,15 +88,25 @@ class Keeper:
             log.info("job %s is kept no longer and is deleted", job_id)
 
     def _weigh(self, ended: list[Ended]) -> tuple[list[Ended], int]:
-        """The jobs with the bytes of their files, and those of all jobs together.
+        """The jobs with the bytes that go with each, and the bytes of all jobs together.
 
-        The files of an ended job stay as they are, so only new ones are looked at, and those that are not ended.
+        The files of an ended job stay as they are, so only new ones are looked at, and those that are not ended. A file
+        that several jobs have counts once, for the one that would go last: only then is its room free.
         """
-        sizes = {}
+        weights = {}
         for job in ended:
-            at, size = self._sizes.get(job.id, (None, 0))
-            sizes[job.id] = (job.at, size if at == job.at else self._folder.job_bytes(job.id))
-        self._sizes = sizes
-        others = set(self._folder.jobs_on_disk()) - sizes.keys() - self._unknown
-        total = sum(size for _, size in sizes.values()) + sum(map(self._folder.job_bytes, others))
-        return [Ended(job.id, job.at, sizes[job.id][1]) for job in ended], total
+            known = self._weights.get(job.id)
+            weights[job.id] = known if known and known[0] == job.at else (job.at, self._folder.job_weight(job.id))
+        self._weights = weights
+        counted: set[tuple[int, int]] = set()
+        others = set(self._folder.jobs_on_disk()) - weights.keys() - self._unknown
+        total = sum(_count(self._folder.job_weight(job_id), counted) for job_id in others)
+        weighed = [Ended(job.id, job.at, _count(weights[job.id][1], counted)) for job in reversed(ended)]
+        return weighed[::-1], total + sum(job.bytes for job in weighed)
+
+
+def _count(weight: Weight, counted: set[tuple[int, int]]) -> int:
+    """The bytes that were not counted before."""
+    fresh = weight.shared.keys() - counted
+    counted |= fresh
+    return weight.own_bytes + sum(weight.shared[file] for file in fresh)

@@ -407,6 +407,27 @@ def test_a_done_job_is_delivered_again_without_a_worker(run: Run, stand_in: Stan
     assert stand_in.jobs == []
 
 
+def test_a_done_job_whose_passages_are_lost_is_delivered_without_subtitles(
+    run: Run, stand_in: StandIn, store: Store, home: Path
+) -> None:
+    """As a repair leaves it. Empty subtitles would look as if nothing were said."""
+    (home / "s.txt").write_text(TWO)
+    run("say", "s.txt", "-o", "a.mp3", "--subtitles", "srt")
+    (job,) = store.jobs.jobs()
+    for path in home.glob("a.*"):
+        path.unlink()
+    store.db.execute("forget_stretches", id=job.id)
+    store.db.execute("forget_spoken", id=job.id)
+    told = run("resume", job.id)
+    assert (home / "a.mp3").read_bytes() == b"the audio"
+    assert not (home / "a.srt").exists()
+    assert f"No srt: the passages of {job.id} are lost" in told.stderr
+    assert len(stand_in.jobs) == 1, "nobody was asked to speak"
+    refused = run("resume", job.id, "--from", "0:01", code=2)
+    assert "passages of the job" in str(refused.exception)
+    assert store.jobs.job(job.id).state is State.DONE
+
+
 def test_resume_goes_on_with_what_is_missing(run: Run, stand_in: StandIn, store: Store, home: Path) -> None:
     stand_in.act = suspended
     run("say", "-", "-o", "a.mp3", stdin=TWO, code=3)

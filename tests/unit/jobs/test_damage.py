@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from longtake.core.errors import WorkerError
+from longtake.jobs import database as database_module
 from longtake.jobs.backups import backups
-from longtake.jobs.damage import is_damage, repairing, require_new
+from longtake.jobs.damage import StoreDamagedError, is_damage, repairing, require_new
 from longtake.jobs.database import Database
+from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
+from longtake.jobs.store import JobStore
 from tests.support.stores import audio_of, fill_store, overwrite_pages, pages_of
 
 MIDDLE = 20_000  # bytes
@@ -94,6 +98,79 @@ def test_only_the_thorough_check_compares_indexes(folder: DataFolder) -> None:
     db.check()
     with pytest.raises(WorkerError, match="jobs_state"):
         db.check(is_thorough=True)
+    db.close()
+
+
+BAD_ROWS = {
+    "spec": "UPDATE jobs SET spec = '{gar' WHERE number = 2",
+    "state": "UPDATE jobs SET state = 'runnixg' WHERE number = 2",
+    "subtitles": "UPDATE jobs SET out_subtitles = 'srt' WHERE number = 2",
+    "no text": "UPDATE jobs SET spec = CAST(x'FF00FE' AS TEXT) WHERE number = 2",
+    "table": "DROP TABLE stretches",
+    "column": "ALTER TABLE jobs DROP COLUMN spoken_on",
+}
+BAD_DETAILS = {
+    "lines": "UPDATE passages SET lines = '[[1' WHERE position = 3",
+    "marks": "UPDATE passages SET marks = '[[1]]' WHERE position = 3",
+    "event": "UPDATE events SET data = '{' WHERE number = 2",
+}
+
+
+def change(folder: DataFolder, statement: str) -> None:
+    with closing(sqlite3.connect(folder.database, isolation_level=None)) as plain:
+        plain.execute(statement)
+
+
+@pytest.mark.parametrize("bad", BAD_ROWS)
+def test_what_sqlite_calls_whole_may_be_no_store_of_ours(folder: DataFolder, bad: str) -> None:
+    change(folder, BAD_ROWS[bad])
+    db = Database(folder.database)
+    for is_thorough in (False, True):
+        with pytest.raises(StoreDamagedError, match=r"makes no sense|it has no|Could not decode") as caught:
+            db.check(is_thorough=is_thorough)
+        assert "longtake doctor --repair" in caught.value.message
+    db.close()
+
+
+@pytest.mark.parametrize("bad", BAD_DETAILS)
+def test_the_thorough_check_reads_passages_and_events(folder: DataFolder, bad: str) -> None:
+    change(folder, BAD_DETAILS[bad])
+    db = Database(folder.database)
+    db.check()
+    with pytest.raises(StoreDamagedError, match=r"a row of (passages|events), of job job_\w+, makes no sense"):
+        db.check(is_thorough=True)
+    db.close()
+
+
+@pytest.mark.parametrize("bad", sorted(BAD_ROWS.keys() - {"column"}) + sorted(BAD_DETAILS))
+def test_who_steps_on_it_is_told_the_remedy(folder: DataFolder, bad: str) -> None:
+    change(folder, (BAD_ROWS | BAD_DETAILS)[bad])
+    db = Database(folder.database)
+    store = JobStore(db)
+
+    def look() -> None:
+        for job in store.jobs(limit=100):
+            store.passages(job.id)
+            store.events(job.id)
+
+    with pytest.raises(StoreDamagedError, match="longtake doctor --repair"):
+        look()
+    db.close()
+
+
+def test_a_column_that_is_gone_is_told_where_it_is_written(folder: DataFolder) -> None:
+    change(folder, BAD_ROWS["column"])
+    db = Database(folder.database)
+    with pytest.raises(StoreDamagedError, match="spoken_on"):
+        WorkerDesk(db, "w1", "espeak", 1).claim()
+    db.close()
+
+
+def test_our_own_wrong_sql_is_not_called_damage(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = Database(folder.database)
+    monkeypatch.setattr(database_module, "queries", lambda: {"job": "SELECT elsewhere FROM jobs"})
+    with pytest.raises(sqlite3.OperationalError, match="elsewhere"):
+        db.rows("job")
     db.close()
 
 

@@ -54,3 +54,18 @@ def test_room_to_spare_is_beyond_twice_the_floor(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(DataFolder, "free_bytes", lambda self: 250)
     assert folder.has_room_to_spare(50)
     assert not folder.has_room_to_spare(51)
+
+
+@pytest.mark.parametrize("name", ["jobs.db", "host.lock"])
+def test_a_folder_where_a_file_belongs_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=rf"{name} is a folder.*--data"):
+        DataFolder(tmp_path)
+
+
+def test_a_lock_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    (tmp_path / "host.lock").mkdir()  # since then
+    with pytest.raises(InputError, match=r"host\.lock cannot be opened: Is a directory.*--data") as refused:
+        folder.require_lock()
+    assert refused.value.code == "data_folder"

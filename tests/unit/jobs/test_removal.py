@@ -9,7 +9,7 @@ import pytest
 
 from longtake.core.errors import ConflictError, NotFoundError
 from longtake.jobs.desk import WorkerDesk
-from longtake.jobs.folder import DataFolder
+from longtake.jobs.folder import DataFolder, Weight
 from longtake.jobs.records import Job
 from longtake.jobs.removal import finish_removals, remove_job
 from longtake.jobs.states import State
@@ -147,5 +147,5 @@ def test_what_lies_outside_is_not_followed(store: JobStore, folder: DataFolder, 
 
 def test_bytes_of_a_job_are_those_of_its_files(store: JobStore, folder: DataFolder) -> None:
     job = with_files(store, folder)
-    assert folder.job_bytes(job.id) == len(b"speech") + len(b"audio")
-    assert folder.job_bytes("job_nowhere") == 0
+    assert folder.job_weight(job.id) == Weight(len(b"speech") + len(b"audio"), {})
+    assert folder.job_weight("job_nowhere") == Weight(0, {})

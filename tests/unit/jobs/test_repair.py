@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from longtake.core.errors import ConflictError, InvariantError, WorkerError
+from longtake.delivery import is_bare
+from longtake.delivery.border import find_border
 from longtake.jobs import repair as repair_module
 from longtake.jobs.backups import back_up, delete_store
 from longtake.jobs.damage import find_damage, repairing
@@ -313,8 +315,90 @@ def test_a_store_without_its_tables_is_damaged(folder: DataFolder, clock: HandCl
         plain.execute("DROP TABLE events")
     done = repair_store(folder, clock)
     assert done.found == "it has no table events"
+    assert (done.paused, done.failed, done.bare, done.lost) == ((), (), (), ())
     with opened(folder) as store:
         assert all(store.events(job.id) == [] for job in store.jobs())
+
+
+def test_done_jobs_that_lost_their_passages_are_told_and_keep_their_audio(folder: DataFolder, clock: HandClock) -> None:
+    before, audio = all_of(folder), audio_of(folder)
+    done_ids = {job_id for job_id, (job, *_) in before.items() if job.state is State.DONE}
+    without_file = min(done_ids)
+    folder.finished(without_file, 1, ".pcm").unlink()
+    with closing(sqlite3.connect(folder.database)) as plain:
+        plain.execute("DROP TABLE stretches")
+    done = repair_store(folder, clock)
+    assert done.found == "it has no table stretches"
+    assert set(done.bare) == done_ids - {without_file}
+    assert done.failed == (without_file,)
+    with opened(folder) as store:
+        for job_id in done.bare:
+            job = store.job(job_id)
+            assert job.state is State.DONE
+            assert (job.audio_samples, job.passages_done) == (before[job_id][0].audio_samples, PASSAGES), "not 0:00"
+            assert (job.reason or "").startswith(REASON)
+            assert "subtitles" in (job.reason or "")
+            assert is_bare(store, job)
+            with pytest.raises(ConflictError, match="passages of the job"):
+                find_border(store, job, 1.0, is_within=False)
+        failed = store.job(without_file)
+        assert failed.state is State.FAILED
+        assert failed.error is not None
+        assert "finished file" in failed.error["message"]
+        assert "Say its script again" in failed.error["message"]
+        again = store.reopen(done.bare[0])
+        assert (again.passages_done, again.audio_samples) == (0, 0), "all of it is to be spoken"
+    assert audio_of(folder).keys() == audio.keys() - {f"jobs/{without_file}/audio-1.pcm"}
+    finished = {job.id: job for job in speak_all(folder)}
+    assert finished[again.id].passages_done == PASSAGES
+    assert finished[again.id].audio_samples == before[again.id][0].audio_samples
+
+
+@pytest.mark.parametrize("lost", ["passages", "stretches"])
+def test_a_done_job_that_lost_some_rows_keeps_none_of_them(folder: DataFolder, clock: HandClock, lost: str) -> None:
+    """Subtitles that end in the middle would look whole."""
+    before = all_of(folder)
+    done_id = next(job_id for job_id, (job, *_) in before.items() if job.state is State.DONE)
+    alter(folder, f"DELETE FROM {lost} WHERE job_id = '{done_id}' AND position = 30")
+    done = repair_store(folder, clock)
+    assert done.bare == (done_id,)
+    with opened(folder) as store:
+        assert is_bare(store, store.job(done_id))
+        assert not any(is_bare(store, job) for job in store.jobs(limit=100) if job.id != done_id)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE jobs SET spec = '{gar' WHERE number = 2", "UPDATE jobs SET state = 'runnixg' WHERE number = 2"],
+)
+def test_one_bad_value_in_a_whole_file_is_found_and_mended(
+    folder: DataFolder, clock: HandClock, statement: str
+) -> None:
+    before = all_of(folder)
+    [bad] = [job_id for job_id, (job, *_) in before.items() if job.number == 2]
+    with closing(sqlite3.connect(folder.database)) as plain:
+        plain.execute(statement)
+        plain.commit()
+    done = repair_store(folder, clock)
+    assert done.found is not None
+    assert bad in done.found
+    assert done.lost == (bad,)
+    after = all_of(folder)
+    assert after == {job_id: all_of_it for job_id, all_of_it in before.items() if job_id != bad}
+    assert repair_store(folder, clock).found is None
+
+
+def test_an_event_that_is_no_json_costs_itself_alone(folder: DataFolder, clock: HandClock) -> None:
+    before = all_of(folder)
+    job = half_spoken(folder)
+    with closing(sqlite3.connect(folder.database)) as plain:
+        plain.execute(f"UPDATE events SET data = '{{' WHERE job_id = '{job.id}' AND number = 2")
+        plain.commit()
+    done = repair_store(folder, clock)
+    assert done.found is not None
+    assert (done.jobs, done.paused, done.failed, done.lost) == (JOBS, (), (), ())
+    events = all_of(folder)[job.id][3]
+    assert [event.number for event in events] == list(range(1, len(before[job.id][3])))
 
 
 class Cut(BaseException):

@@ -270,6 +270,17 @@ def test_passage_without_predecessor_has_no_subtitle_yet(
     assert client.get(f"{at}/subtitles.srt").text == ""
 
 
+def test_a_job_that_lost_its_passages_has_audio_and_no_subtitles(
+    house: House, worker: ScriptedWorker, client: TestClient
+) -> None:
+    at = f"{JOBS}/{submit(client)['id']}"
+    worker.speak_all()
+    house.db.execute("forget_stretches", id=at.rpartition("/")[2])  # as a repair of the store does
+    assert client.get(f"{at}/audio").content == sound_up_to(3)
+    for answer in (client.get(f"{at}/subtitles.srt"), client.post(f"{at}/resume", json={"from_seconds": 1.0})):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "passages_lost")
+
+
 # Again from here
 
 

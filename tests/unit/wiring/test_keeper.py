@@ -13,8 +13,8 @@ from longtake.config import KeepSettings
 from longtake.core.errors import ConflictError
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
-from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Job
+from longtake.jobs.folder import DataFolder, Weight
+from longtake.jobs.records import Cut, Job
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.wiring import keeper as keeper_module
@@ -121,13 +121,13 @@ def test_files_are_looked_at_once_a_minute_and_those_of_ended_jobs_once(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    real = DataFolder.job_bytes
+    real = DataFolder.job_weight
 
-    def look(self: DataFolder, job_id: str) -> int:
+    def look(self: DataFolder, job_id: str) -> Weight:
         looked.append(job_id)
         return real(self, job_id)
 
-    monkeypatch.setattr(DataFolder, "job_bytes", look)
+    monkeypatch.setattr(DataFolder, "job_weight", look)
     ended, waits = kept.done(), kept.files(kept.job())
     keeper = kept.keeper(gb=1)
     for _ in range(3):
@@ -143,6 +143,54 @@ def test_files_are_looked_at_once_a_minute_and_those_of_ended_jobs_once(
     kept.clock.sleep(LOOK_S)
     keeper.tidy()
     assert sorted(looked) == sorted([ended.id, waits.id])
+
+
+def test_a_file_that_several_jobs_have_counts_once(kept: Kept) -> None:
+    """As a job and its earlier version do: 3 MB in all, whoever counts names would find 5."""
+    oldest, first, second = (kept.done() for _ in range(3))
+    for job in (first, second):
+        path = kept.folder.finished(job.id, 1, ".pcm")
+        path.unlink()
+        path.hardlink_to(kept.folder.finished(oldest.id, 1, ".pcm"))
+    others = [kept.done() for _ in range(2)]
+    kept.keeper(gb=0.003).tidy()
+    assert kept.left() == [job.id for job in (oldest, first, second, *others)]
+    kept.keeper(gb=0.002).tidy()
+    assert kept.left() == [job.id for job in others], "its room is free when the last that has it is gone"
+
+
+def test_a_file_shared_with_a_job_that_may_not_go_is_not_counted_as_freed(kept: Kept) -> None:
+    """Deleting the first frees nothing, so the second has to go, too."""
+    first, second = kept.done(), kept.done()
+    waits = kept.files(kept.job())
+    path = kept.folder.finished(first.id, 1, ".pcm")
+    path.unlink()
+    path.hardlink_to(kept.folder.finished(waits.id, 1, ".pcm"))
+    kept.keeper(gb=0.001).tidy()
+    assert kept.left() == [waits.id]
+    assert second.id not in kept.left()
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["cancelled", "cancelled and deleted"])
+def test_an_earlier_version_is_kept_from_when_it_became_one(kept: Kept, is_deleted: bool) -> None:
+    job = kept.done()
+    kept.clock.sleep(29 * DAY_S)
+    kept.store.cuts.cut(kept.store.cuts.take(job.id), Cut(0, 0, None, 0.0, 1), "job_earlier")
+    kept.files(kept.store.job("job_earlier"))
+    kept.clock.sleep(2 * DAY_S)
+    kept.store.cancel(job.id)
+    if is_deleted:
+        kept.store.forget(job.id)
+        kept.folder.remove_job(job.id)
+    keeper = kept.keeper(days=30)
+    keeper.tidy()
+    assert "job_earlier" in kept.left(), "it has the end of its job, 31 days ago"
+    kept.clock.sleep(27 * DAY_S)
+    keeper.tidy()
+    assert "job_earlier" in kept.left()
+    kept.clock.sleep((2 if is_deleted else 4) * DAY_S)
+    keeper.tidy()
+    assert kept.left() == []
 
 
 def test_one_that_cannot_go_does_not_keep_the_others(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,12 +97,15 @@ DELETE FROM jobs WHERE id = :id;
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at < :before;
 
 -- name: deletable_jobs
-SELECT id, ended_at FROM jobs AS this
+-- An earlier version has the end of its job; but it was made later, and was needed until the new take had ended.
+SELECT id, max(ended_at, coalesce((SELECT at FROM events WHERE job_id = this.id AND number = 1), 0),
+               coalesce((SELECT newer.ended_at FROM jobs AS newer WHERE newer.id = this.earlier_of), 0)) AS kept_since
+FROM jobs AS this
 WHERE kind = 'job' AND state IN ('done', 'failed', 'cancelled') AND ended_at IS NOT NULL
   AND NOT (state = 'done' AND out_path IS NOT NULL AND delivered_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM jobs AS newer WHERE newer.id = this.earlier_of
                   AND newer.state NOT IN ('done', 'failed', 'cancelled'))
-ORDER BY ended_at, number;
+ORDER BY kept_since, number;
 
 -- name: unfinished_transients
 SELECT id FROM jobs WHERE kind <> 'job' AND state IN ('queued', 'paused');
