@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from longtake.engines.vibevoice.runner import Outcome, Runner, Stream
 from longtake.engines.vibevoice.solver import Solver, solver_table
 from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted
 from longtake.engines.vibevoice.trace import Trace, read_trace
+from longtake.nn import affine
+from longtake.nn.affine import pack_all
 from longtake.nn.kv import Segment
 from tests.support import golden
 from tests.support.checkpoints import write_checkpoint
@@ -82,11 +85,18 @@ class Run:
 NO_PAST: Trace = read_trace(b"")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> VibeVoiceModel:
+@pytest.fixture(scope="module", params=["as loaded", "packed", "all packed"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VibeVoiceModel]:
+    """As loaded; as it is spoken with; and with the products packed, too, that are too small for that in the toy."""
     torch.set_num_threads(1)
     folder = write_checkpoint(tmp_path_factory.mktemp("toy") / "model")
-    return load_model(folder, dtype=torch.float32, device="cpu")
+    loaded = load_model(folder, dtype=torch.float32, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "all packed":
+            patch.setattr(affine, "_LEAST_NUMBERS", 0)
+        if request.param != "as loaded":
+            pack_all(loaded)
+        yield loaded
 
 
 @pytest.fixture
