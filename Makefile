@@ -51,6 +51,7 @@ format: setup-dev  ## mend what can be mended
 bench: setup-dev  ## the benchmarks; benchmarks/README.md says what each number means
 	$(BIN)/python -m benchmarks.say_long_script
 	$(BIN)/python -m benchmarks.submit_latency
+	$(BIN)/python -m benchmarks.engine --out benchmarks/results/engine-cpu.md
 
 clean:  ## remove .venv and all that was made
 	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

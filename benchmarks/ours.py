@@ -27,7 +27,7 @@ READ_AT_ONCE = 512
 
 @dataclass(slots=True)
 class Spoken:
-    """Seconds of each step of all streams, wall and CPU; what the first stream said; the parts of a step in seconds."""
+    """Seconds of each step of all streams, wall and CPU; what the first stream said; the parts of a step."""
 
     frame_s: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
@@ -98,19 +98,20 @@ class Ours:
             spoken.audio.append(outcomes[0].frame.wave_T)
 
     def _watch(self, spoken: Spoken) -> list[Callable[[], None]]:
-        """Time the parts of each step; gives what undoes it. On a GPU each part is waited for, so a step takes longer."""
+        """Time the parts of each step; gives what undoes it. On a GPU each part is waited for."""
         model, is_cuda = self.model, self.model.device.type == "cuda"
+        now = time.perf_counter if is_cuda else time.thread_time
         undo: list[Callable[[], None]] = []
 
         def watch(owner: Any, method: str, part: str) -> None:
             original = getattr(owner, method)
 
             def timed(*args: Any, **kwargs: Any) -> Any:
-                begun = time.perf_counter()
+                begun = now()
                 result = original(*args, **kwargs)
                 if is_cuda:
                     torch.cuda.synchronize()
-                spoken.parts_s[part].append(time.perf_counter() - begun)
+                spoken.parts_s[part].append(now() - begun)
                 return result
 
             setattr(owner, method, timed)
