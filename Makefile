@@ -52,6 +52,7 @@ bench: setup-dev  ## the benchmarks; benchmarks/README.md says what each number 
 	$(BIN)/python -m benchmarks.say_long_script
 	$(BIN)/python -m benchmarks.submit_latency
 	$(BIN)/python -m benchmarks.say_again
+	$(BIN)/python -m benchmarks.engine --out benchmarks/results/engine-cpu.md
 
 clean:  ## remove .venv and all that was made
 	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ import torch
 from longtake.engines.vibevoice.checkpoint import load_model
 from longtake.engines.vibevoice.runner import Runner
 from tests.support.checkpoints import write_checkpoint
-from tests.unit.engines.vibevoice.test_golden_runs import CASES, Run, speak
+from tests.support.runs import CASES, Run, differences, speak
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -30,15 +30,6 @@ def exact() -> Iterator[None]:
     yield
     torch.set_float32_matmul_precision(before)
     torch.backends.cudnn.allow_tf32 = True
-
-
-def differences(run: Run) -> tuple[float, float]:
-    """Largest difference of latents and of audio from the reference's."""
-    frames = [outcome.frame for outcome in run.outcomes if outcome.frame is not None]
-    latents = torch.stack([frame.latent_64.float().cpu() for frame in frames])
-    audio = torch.stack([frame.wave_T.float().cpu() for frame in frames])
-    in_latents = (latents - run.arrays["latent"]).abs().max()
-    return float(in_latents), float((audio - run.arrays["audio"]).abs().max())
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

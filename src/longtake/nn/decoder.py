@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
+from longtake.nn.affine import Affine
 from longtake.nn.decoder_config import DecoderConfig
 from longtake.nn.kv import KVStore, Segment
+from longtake.nn.norm import RMSNorm
 
 
 class Decoder(nn.Module):
@@ -29,7 +31,7 @@ class Decoder(nn.Module):
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))
-        self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.requires_grad_(False)
 
     def forward(
@@ -60,9 +62,9 @@ class Decoder(nn.Module):
 class _Layer(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.input_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = _Attention(config)
-        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = _Mlp(config)
 
     def forward(
@@ -79,8 +81,9 @@ class _Attention(nn.Module):
         self.heads = config.num_attention_heads
         self.kv_heads = config.num_key_value_heads
         self.head_dim = config.head_dim
-        self.qkv_proj = nn.Linear(config.hidden_size, (self.heads + 2 * self.kv_heads) * self.head_dim)
-        self.o_proj = nn.Linear(self.heads * self.head_dim, config.hidden_size, bias=False)
+        rows = (self.heads + 2 * self.kv_heads) * self.head_dim
+        self.qkv_proj = Affine(config.hidden_size, rows, is_narrow=True)
+        self.o_proj = Affine(self.heads * self.head_dim, config.hidden_size, bias=False, is_narrow=True)
 
     def forward(
         self, x_NH: Tensor, cos_NP: Tensor, sin_NP: Tensor, index: int, segments: Sequence[Segment], kv: KVStore
@@ -95,12 +98,12 @@ class _Attention(nn.Module):
 class _Mlp(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_up_proj = Affine(config.hidden_size, 2 * config.intermediate_size, bias=False, is_narrow=True)
+        self.down_proj = Affine(config.intermediate_size, config.hidden_size, bias=False, is_narrow=True)
 
     def forward(self, x_NH: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(x_NH).chunk(2, dim=-1)
-        out_NH: Tensor = self.down_proj(F.silu(gate) * up)
+        out_NH: Tensor = self.down_proj(F.silu(gate).mul_(up))
         return out_NH
 
 

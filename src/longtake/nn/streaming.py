@@ -20,8 +20,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from longtake.core.errors import InvariantError
+from longtake.nn.affine import Packable, affine, can_pack, packed
 
 Shape = tuple[int, int]
+Rows = torch.Tensor | slice | None
+
+_VIEWS_KEPT = 64
+# A depthwise convolution of so many numbers is quicker as one product per tap: what a call of conv2d costs by itself
+# is then more than what it works. Not with few channels, along which the product runs.
+_FEW_NUMBERS, _MANY_CHANNELS = 1 << 15, 32
 
 
 class StreamState:
@@ -41,6 +48,7 @@ class StreamState:
         self._sizes = [math.prod(shape) for shape in shapes]
         self.numbers_SN = torch.zeros(slots, sum(self._sizes), dtype=dtype, device=device)
         self.parts = self.split(self.numbers_SN)
+        self._views: dict[tuple[int, int], list[torch.Tensor]] = {}
 
     @property
     def slots(self) -> int:
@@ -55,10 +63,21 @@ class StreamState:
         pieces = torch.split(numbers_BN, self._sizes, 1)
         return [piece.view(piece.shape[0], *shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
-    def reset(self, rows: torch.Tensor | None = None) -> None:
-        """Make those slots fresh streams (int64 [B], on the state's device); None: all."""
+    def view(self, rows: slice) -> list[torch.Tensor]:
+        """`split` of neighbouring slots, where they lie. Views are kept: making seventy takes as long as a layer."""
+        place = rows.start, rows.stop
+        if place not in self._views:
+            if len(self._views) >= _VIEWS_KEPT:
+                self._views.clear()
+            self._views[place] = self.split(self.numbers_SN[rows])
+        return self._views[place]
+
+    def reset(self, rows: Rows = None) -> None:
+        """Make those slots fresh streams; see `Streaming.step`."""
         if rows is None:
             self.numbers_SN.zero_()
+        elif isinstance(rows, slice):
+            self.numbers_SN[rows].zero_()
         else:
             self.numbers_SN.index_fill_(0, rows, 0)
 
@@ -99,16 +118,14 @@ class Streaming(nn.Module, ABC):
 
     # Without no_grad a trainable weight would tie the state of all frames so far into one autograd graph.
     @torch.no_grad()
-    def step(
-        self, x_BTC: torch.Tensor, state: StreamState, rows: torch.Tensor | None = None, last: bool = False
-    ) -> torch.Tensor:
+    def step(self, x_BTC: torch.Tensor, state: StreamState, rows: Rows = None, last: bool = False) -> torch.Tensor:
         """Work on the next piece of some streams. Other slots are not touched.
 
         Args:
             x_BTC: The piece, with the state's dtype and device.
             rows: The slot of each row of the batch, int64 [B], each at most once (not checked: that would wait for the
-                device). None: row i is slot i, for all slots. Then the state is updated where it lies; otherwise its
-                rows are gathered and scattered once.
+                device). A ``slice(first, end)`` of slots, or None, for all slots: then the state is updated
+                where it lies; otherwise its rows are gathered and scattered once.
             last: See `run`. The slots are to be reset before they are used again.
 
         Returns:
@@ -117,7 +134,7 @@ class Streaming(nn.Module, ABC):
         Raises:
             InvariantError: Batch, dtype or length do not fit the state or the strides.
         """
-        batch = state.slots if rows is None else rows.shape[0]
+        batch = rows.stop - rows.start if isinstance(rows, slice) else state.slots if rows is None else rows.shape[0]
         if x_BTC.shape[0] != batch or x_BTC.dtype != state.numbers_SN.dtype or not x_BTC.shape[1]:
             raise InvariantError(
                 f"A piece of {tuple(x_BTC.shape)} {x_BTC.dtype} does not fit a step of {batch} rows in"
@@ -125,6 +142,8 @@ class Streaming(nn.Module, ABC):
             )
         if rows is None:
             return self._run_all(x_BTC, state.parts, last)
+        if isinstance(rows, slice):
+            return self._run_all(x_BTC, state.view(rows), last)
         numbers_BN = state.numbers_SN.index_select(0, rows)
         y_BTD = self._run_all(x_BTC, state.split(numbers_BN), last)
         state.numbers_SN.index_copy_(0, rows, numbers_BN)
@@ -137,7 +156,7 @@ class Streaming(nn.Module, ABC):
         return y_BTD
 
 
-class StreamingConv1d(Streaming):
+class StreamingConv1d(Streaming, Packable):
     """A causal convolution.
 
     Remembers its last (kernel - 1) * dilation - (stride - 1) inputs, so that the first output of each piece sees
@@ -159,6 +178,27 @@ class StreamingConv1d(Streaming):
         self.weight = nn.Parameter(torch.empty(out_channels, channels // groups, kernel))
         self.bias = nn.Parameter(torch.empty(out_channels))
         _lay_out(self, (0, 1, 2) if self.is_depthwise else (0, 2, 1))
+        self._packed: torch.Tensor | None = None
+        self._taps_KC: torch.Tensor | None = None  # of a packed depthwise one
+
+    @property
+    def packed_bytes(self) -> int:
+        if self._taps_KC is not None:
+            return self._taps_KC.nbytes
+        return 0 if self._packed is None else self.weight_bytes
+
+    def pack(self) -> None:
+        if self._packed is not None or self._taps_KC is not None or not can_pack(self.weight):
+            return
+        if self.is_depthwise:
+            self._taps_KC = self.weight.detach()[:, 0].t().contiguous()
+            return
+        self._packed, self.weight_bytes = packed(self._matrix), self.weight.nbytes
+        self.register_parameter("weight", None)
+
+    @property
+    def _matrix(self) -> torch.Tensor:
+        return self.weight.transpose(1, 2).flatten(1) if self._packed is None else self._packed
 
     def state_shapes(self) -> list[Shape]:
         return [(self.past, self.channels)]
@@ -174,12 +214,30 @@ class StreamingConv1d(Streaming):
             seen_BTC = F.pad(seen_BTC, (0, 0, 0, short))
         return self._convolve_depthwise(seen_BTC) if self.is_depthwise else self._convolve(seen_BTC)
 
+    def add_scaled(self, x_BTC: torch.Tensor, scale_BT1: torch.Tensor, parts: Iterator[torch.Tensor]) -> torch.Tensor:
+        """``x + run(x * scale)``, of a depthwise one of stride and dilation 1 that was packed, with a copy less."""
+        past_BPC = next(parts)
+        batch, time, channels = x_BTC.shape
+        seen_BTC = x_BTC.new_empty(batch, self.past + time, channels)
+        seen_BTC[:, : self.past] = past_BPC
+        torch.mul(x_BTC, scale_BT1, out=seen_BTC[:, self.past :])
+        past_BPC.copy_(seen_BTC[:, time:])
+        taps_KC = self._taps_KC
+        if taps_KC is None or channels < _MANY_CHANNELS or x_BTC.numel() > _FEW_NUMBERS:
+            return self._convolve_depthwise(seen_BTC).add_(x_BTC)
+        y_BTC = x_BTC + self.bias
+        if time == 1:
+            return y_BTC.add_((seen_BTC * taps_KC).sum(1, keepdim=True))
+        for tap in range(self.kernel):
+            y_BTC.addcmul_(seen_BTC[:, tap : tap + time], taps_KC[tap])
+        return y_BTC
+
     def _convolve(self, seen_BTC: torch.Tensor) -> torch.Tensor:
         # One matrix product: 1.2 to 4 times as fast as conv1d for one frame, as that sorts the weights on each call.
         span = (self.kernel - 1) * self.dilation + 1
         window_BTCK = seen_BTC.unfold(1, span, self.stride)[..., :: self.dilation]
         window_BTX = window_BTCK.transpose(2, 3).flatten(2)
-        return affine(window_BTX.contiguous(), self.weight.transpose(1, 2).flatten(1), self.bias)
+        return affine(window_BTX.contiguous(), self._matrix, self.bias)
 
     def _convolve_depthwise(self, seen_BTC: torch.Tensor) -> torch.Tensor:
         # As an image of height 1 in channels-last order: no transpose, 2 to 4 times as fast as conv1d.
@@ -189,7 +247,7 @@ class StreamingConv1d(Streaming):
         return out.squeeze(2).transpose(1, 2)
 
 
-class StreamingConvTranspose1d(Streaming):
+class StreamingConvTranspose1d(Streaming, Packable):
     """A causal transposed convolution whose kernel is two strides long: each input gives rise to two blocks of outputs.
 
     The second block of an input overlaps with the first one of the next. Remembers the second block of its last input
@@ -202,19 +260,40 @@ class StreamingConvTranspose1d(Streaming):
         self.weight = nn.Parameter(torch.empty(channels, out_channels, 2 * stride))
         self.bias = nn.Parameter(torch.empty(out_channels))
         _lay_out(self, (2, 1, 0))
+        self._packed: torch.Tensor | None = None
+        self._bias_X: torch.Tensor | None = None  # of a packed one
+
+    @property
+    def packed_bytes(self) -> int:
+        return 0 if self._packed is None else self.weight_bytes
+
+    def pack(self) -> None:
+        if self._packed is not None or not can_pack(self.weight):
+            return
+        self._bias_X = self._wide_bias()
+        self._packed, self.weight_bytes = packed(self._matrix), self.weight.nbytes
+        self.register_parameter("weight", None)
+
+    @property
+    def _matrix(self) -> torch.Tensor:
+        return self.weight.permute(2, 1, 0).flatten(0, 1) if self._packed is None else self._packed
+
+    def _wide_bias(self) -> torch.Tensor:
+        """The bias for each output of an input's first block, and none for the second, which meets another's first."""
+        return F.pad(self.bias.detach().repeat(self.stride), (0, self.stride * self.out_channels))
 
     def state_shapes(self) -> list[Shape]:
         return [(self.stride, self.out_channels)]
 
     def run(self, x_BTC: torch.Tensor, parts: Iterator[torch.Tensor], last: bool = False) -> torch.Tensor:
         tail_BPD = next(parts)
-        weight_XC = self.weight.permute(2, 1, 0).flatten(0, 1)
-        bias_X = F.pad(self.bias.repeat(self.stride), (0, self.stride * self.out_channels))
-        blocks = affine(x_BTC, weight_XC, bias_X).view(*x_BTC.shape[:2], 2, self.stride, self.out_channels)
+        bias_X = self._wide_bias() if self._bias_X is None else self._bias_X
+        blocks = affine(x_BTC, self._matrix, bias_X).view(*x_BTC.shape[:2], 2, self.stride, self.out_channels)
         first, second = blocks.unbind(2)  # [B, T, stride, D] each
         out = torch.empty_like(first, memory_format=torch.contiguous_format)
         torch.add(first[:, 0], tail_BPD, out=out[:, 0])
-        torch.add(first[:, 1:], second[:, :-1], out=out[:, 1:])
+        if first.shape[1] > 1:
+            torch.add(first[:, 1:], second[:, :-1], out=out[:, 1:])
         tail_BPD.copy_(second[:, -1])
         return out.flatten(1, 2)
 
@@ -271,27 +350,3 @@ def _lay_out(layer: StreamingConv1d | StreamingConvTranspose1d, order: tuple[int
 
     arrange()
     layer.register_load_state_dict_post_hook(arrange)  # type: ignore[no-untyped-call]
-
-
-def affine(x_BTC: torch.Tensor, weight_DC: torch.Tensor, bias_D: torch.Tensor) -> torch.Tensor:
-    """``x W^T + b`` for inference: no gradients.
-
-    In float32 on a CPU it goes to oneDNN, where `torch.nn.functional.linear` takes MKL: measured on an AMD EPYC, one
-    thread, it takes 0.6 (one frame) and 0.45 (eight frames) of the time on the products of a codec, and never more.
-    """
-    if _ONEDNN_LINEAR and x_BTC.dtype == torch.float32 and x_BTC.device.type == "cpu":
-        return torch.ops.mkldnn._linear_pointwise.default(x_BTC, weight_DC, bias_D, "none", [], "")  # type: ignore[no-any-return]
-    return F.linear(x_BTC, weight_DC, bias_D)
-
-
-def _has_onednn_linear() -> bool:
-    """Whether the operator exists and does what it did. It is not public, although compiled models are made of it."""
-    x_BTC, weight_DC, bias_D = torch.ones(1, 2, 3), torch.full((4, 3), 2.0), torch.ones(4)
-    try:
-        y_BTD = torch.ops.mkldnn._linear_pointwise.default(x_BTC, weight_DC, bias_D, "none", [], "")
-    except (AttributeError, RuntimeError):
-        return False
-    return torch.equal(y_BTD, torch.full((1, 2, 4), 7.0))
-
-
-_ONEDNN_LINEAR = _has_onednn_linear()

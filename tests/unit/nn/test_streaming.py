@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from longtake.core.errors import InvariantError
-from longtake.nn import streaming
+from longtake.nn.affine import Packable, pack_all
 from longtake.nn.streaming import (
     Streaming,
     StreamingChain,
     StreamingConv1d,
     StreamingConvTranspose1d,
     StreamState,
-    affine,
     nest,
 )
 
@@ -276,15 +275,62 @@ def test_a_chain_takes_streaming_layers_only() -> None:
         StreamingChain({"a": torch.nn.Linear(1, 1)})
 
 
-@pytest.mark.parametrize("has_onednn", [True, False])
-def test_affine_is_linear(has_onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "_ONEDNN_LINEAR", has_onednn and streaming._ONEDNN_LINEAR)
-    weight, bias = pieces(1, 5)[0], torch.arange(5.0)
-    for x in (pieces(3, 7), pieces(1, 1), pieces(4, 9)[:, 2:6], pieces(3, 7).transpose(0, 1)):
-        assert_close(affine(x, weight, bias), F.linear(x, weight, bias))
-        assert_close(
-            affine(x.bfloat16(), weight.bfloat16(), bias.bfloat16()),
-            F.linear(x, weight, bias).bfloat16(),
-            atol=0.1,
-            rtol=0.02,
-        )
+def test_packed_layers_are_as_before() -> None:
+    for layer in [mixed(), *(conv(name) for name in LAYERS)]:
+        x, expected_y = pieces(2, 24), at_once(layer, pieces(2, 24))
+        pack_all(layer)
+        assert_close(at_once(layer, x), expected_y)
+        state = fresh(layer, 2)
+        assert_close(torch.cat([layer.step(piece, state) for piece in torch.split(x, 8, 1)], 1), expected_y)
+
+
+def test_what_is_packed_is_not_there_twice() -> None:
+    layer = mixed()
+    before = sum(weight.nbytes for weight in layer.parameters())
+    pack_all(layer)
+    held = sum(part.packed_bytes for part in layer.modules() if isinstance(part, Packable))
+    taps = 4 * 7 * 4  # of the depthwise one, in another order
+    assert sum(weight.nbytes for weight in layer.parameters()) + held == before + taps
+
+
+@pytest.mark.parametrize(("channels", "time"), [(6, 24), (32, 1), (32, 24), (64, 2000)])
+def test_a_scaled_sum_is_made_of_its_parts(channels: int, time: int) -> None:
+    """One product per tap for few numbers, a convolution for many or narrow ones."""
+    layer = filled(StreamingConv1d(channels, channels, 7, groups=channels))
+    assert isinstance(layer, StreamingConv1d)
+    state, other = fresh(layer, 2), fresh(layer, 2)
+    pack_all(layer)
+    for seed in range(3):
+        x, scale = pieces(2, time, seed, channels), pieces(2, time, seed + 9, 1)
+        expected_y = x + layer.step(x * scale, state)
+        with torch.no_grad():
+            ours = layer.add_scaled(x, scale, iter(other.parts))
+        assert_close(ours, expected_y)
+    assert_close(other.numbers_SN, state.numbers_SN)
+
+
+def test_neighbours_are_stepped_where_they_lie() -> None:
+    layer = mixed()
+    states = fresh(layer, 5), fresh(layer, 5)
+    for seed, (first, end) in enumerate([(1, 3), (0, 5), (1, 3), (4, 5)]):
+        x = pieces(end - first, 8, seed)
+        ours = layer.step(x, states[0], slice(first, end))
+        assert_close(layer.step(x, states[1], torch.arange(first, end)), ours)
+        assert_close(states[0].numbers_SN, states[1].numbers_SN)
+    states[0].reset(slice(1, 3))
+    assert not states[0].numbers_SN[1:3].any()
+    assert states[0].numbers_SN[[0, 3, 4]].any(1).all()
+
+
+def test_views_of_neighbours_are_kept_and_not_without_end() -> None:
+    state = fresh(mixed(), 80)
+    assert state.view(slice(0, 2)) is state.view(slice(0, 2))
+    for first in range(79):
+        state.view(slice(first, first + 1))
+    assert len(state._views) <= 64
+
+
+def test_a_slice_of_another_size_is_refused() -> None:
+    layer = mixed()
+    with pytest.raises(InvariantError):
+        layer.step(pieces(2, 4), fresh(layer, 3), slice(0, 3))

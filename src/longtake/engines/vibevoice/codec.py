@@ -17,14 +17,16 @@ from torch.nn import functional as F  # noqa: N812
 
 from longtake.core.errors import InvariantError
 from longtake.engines.vibevoice.config import CoderConfig
+from longtake.nn.affine import Affine, Packable, can_pack
+from longtake.nn.norm import rms_scale
 from longtake.nn.streaming import (
+    Rows,
     Shape,
     Streaming,
     StreamingChain,
     StreamingConv1d,
     StreamingConvTranspose1d,
     StreamState,
-    affine,
     nest,
 )
 
@@ -52,9 +54,7 @@ class Encoder(StreamingChain):
         )
         self.config = config
 
-    def step(
-        self, wave_B1T: torch.Tensor, state: StreamState, rows: torch.Tensor | None = None, last: bool = False
-    ) -> torch.Tensor:
+    def step(self, wave_B1T: torch.Tensor, state: StreamState, rows: Rows = None, last: bool = False) -> torch.Tensor:
         """Encode the next piece of some streams; otherwise as `Streaming.step`.
 
         Args:
@@ -93,9 +93,7 @@ class AcousticDecoder(StreamingChain):
         )
         self.config = config
 
-    def step(
-        self, latent_BFD: torch.Tensor, state: StreamState, rows: torch.Tensor | None = None, last: bool = False
-    ) -> torch.Tensor:
+    def step(self, latent_BFD: torch.Tensor, state: StreamState, rows: Rows = None, last: bool = False) -> torch.Tensor:
         """Decode the next frames of some streams, one or more; otherwise as `Streaming.step`.
 
         Args:
@@ -108,26 +106,50 @@ class AcousticDecoder(StreamingChain):
         return super().step(latent_BFD, state, rows, last).transpose(1, 2)
 
 
-class _Block(Streaming):
-    """Mixes time channel by channel, then channels at each place of time; each with norm, layer scale and residual."""
+class _Block(Streaming, Packable):
+    """Mixes time channel by channel, then channels at each place of time; each with norm, layer scale and residual.
+
+    Packed in float32, gains and layer scales are folded into the weights beside them, and are ones from then on.
+    """
 
     def __init__(self, width: int, norm_eps: float) -> None:
         super().__init__()
         self.norm_eps = norm_eps
         self.norm = _Gain(width)
-        self.mixer = nest("conv.conv.conv", StreamingConv1d(width, width, _KERNEL, groups=width))
+        conv = StreamingConv1d(width, width, _KERNEL, groups=width)
+        self.mixer = nest("conv.conv.conv", conv)
         self.gamma = nn.Parameter(torch.empty(width))
         self.ffn_norm = _Gain(width)
         self.ffn = _FeedForward(width)
         self.ffn_gamma = nn.Parameter(torch.empty(width))
+        self._conv = (conv,)  # in a tuple, so that it is no child by this name, too
+        self._is_folded = False
 
     def state_shapes(self) -> list[Shape]:
         return self.mixer.state_shapes()
 
     def run(self, x_BTC: torch.Tensor, parts: Iterator[torch.Tensor], last: bool = False) -> torch.Tensor:
+        if self._is_folded:
+            x_BTC = self._conv[0].add_scaled(x_BTC, rms_scale(x_BTC, self.norm_eps), parts)
+            return self.ffn.add_to(x_BTC, x_BTC * rms_scale(x_BTC, self.norm_eps))
         mixed_BTC = self.mixer.run(self._normalise(x_BTC, self.norm), parts, last)
         x_BTC = torch.addcmul(x_BTC, mixed_BTC, self.gamma)
         return torch.addcmul(x_BTC, self.ffn.run(self._normalise(x_BTC, self.ffn_norm)), self.ffn_gamma)
+
+    @torch.no_grad()
+    def pack(self) -> None:
+        conv, ffn = self._conv[0], self.ffn
+        # In bfloat16 each weight would be rounded once more.
+        if self._is_folded or conv.weight.dtype != torch.float32 or not can_pack(conv.weight):
+            return
+        conv.weight.mul_((self.norm.weight * self.gamma)[:, None, None])
+        conv.bias.mul_(self.gamma)
+        ffn.linear1.weight.mul_(self.ffn_norm.weight)
+        ffn.linear2.weight.mul_(self.ffn_gamma[:, None])
+        ffn.linear2.bias.mul_(self.ffn_gamma)
+        for gain in (self.norm.weight, self.gamma, self.ffn_norm.weight, self.ffn_gamma):
+            gain.fill_(1)
+        self._is_folded = True
 
     def _normalise(self, x_BTC: torch.Tensor, gain: _Gain) -> torch.Tensor:
         return F.rms_norm(x_BTC, gain.weight.shape, gain.weight, self.norm_eps)
@@ -142,12 +164,16 @@ class _Gain(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear1 = nn.Linear(width, _FFN_EXPANSION * width)
-        self.linear2 = nn.Linear(_FFN_EXPANSION * width, width)
+        self.linear1 = Affine(width, _FFN_EXPANSION * width)
+        self.linear2 = Affine(_FFN_EXPANSION * width, width)
 
     def run(self, x_BTC: torch.Tensor) -> torch.Tensor:
-        h_BTC = F.gelu(affine(x_BTC, self.linear1.weight, self.linear1.bias))  # by erf, not the tanh approximation
-        return affine(h_BTC, self.linear2.weight, self.linear2.bias)
+        y_BTC: torch.Tensor = self.linear2(self.linear1.gelu(x_BTC))  # by erf, not the tanh approximation
+        return y_BTC
+
+    def add_to(self, other_BTC: torch.Tensor, x_BTC: torch.Tensor) -> torch.Tensor:
+        """``other + run(x)``."""
+        return self.linear2.add_to(other_BTC, self.linear1.gelu(x_BTC))
 
 
 def _widths(config: CoderConfig) -> list[int]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from longtake.nn.affine import Affine
+from longtake.nn.norm import RMSNorm
+
 _NORM_EPS = 1e-6  # fixed in the reference, unlike the head's and the codecs' 1e-5
 
 
@@ -20,9 +23,9 @@ class Connector(nn.Module):
 
     def __init__(self, in_dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(in_dim, hidden)
-        self.norm = nn.RMSNorm(hidden, _NORM_EPS)
-        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc1 = Affine(in_dim, hidden, is_narrow=True)
+        self.norm = RMSNorm(hidden, _NORM_EPS)
+        self.fc2 = Affine(hidden, hidden, is_narrow=True)
         self.requires_grad_(False)
 
     def forward(self, x_NC: Tensor) -> Tensor:

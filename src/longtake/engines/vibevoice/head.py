@@ -1,6 +1,7 @@
 """The diffusion head: from a noisy latent and a condition to a velocity. Knows no solver, no guidance, no schedule.
 
-Shape suffixes: B rows, S steps of a solver, H hidden size, 64 the latent, M = (3 · layers + 2) · H modulation.
+Shape suffixes: B rows, S steps of a solver, H hidden size, 64 the latent, M = (3 · layers + 2) · H modulation: of
+each layer shift, gain and gate, of the last shift and gain. A gain is that of the norm times (1 + scale).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from longtake.engines.vibevoice.config import HeadConfig
+from longtake.nn.affine import Affine
+from longtake.nn.norm import RMSNorm, rms_norm
 
 TIME_FEATURES = 256
 _MAX_PERIOD = 10_000
@@ -32,13 +35,16 @@ class DiffusionHead(nn.Module):
         super().__init__()
         hidden = config.hidden_size
         self.config = config
-        self.noisy_images_proj = nn.Linear(config.latent_dim, hidden, bias=False)
-        self.cond_proj = nn.Linear(hidden, hidden, bias=False)
+        self.noisy_images_proj = Affine(config.latent_dim, hidden, bias=False, is_narrow=True)
+        self.cond_proj = Affine(hidden, hidden, bias=False, is_narrow=True)
         self.t_embedder = _TimeEmbedder(hidden)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         self.final_layer = _FinalLayer(config)
-        self._parts = [3 * hidden] * config.layers + [2 * hidden]
         self.requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.layers[0].norm.weight.device  # type: ignore[union-attr,return-value]
 
     def time_embedding(self, t_N: Tensor) -> Tensor:
         """Embeddings of timesteps 0 … 999, (N, H), in the type of the weights. The sinusoids are made in float32."""
@@ -62,10 +68,10 @@ class DiffusionHead(nn.Module):
             modulation_BM: One step of what `modulate` returns.
         """
         h_BH = self.noisy_images_proj(x_B64.to(modulation_BM.dtype))
-        *parts, final = torch.split(modulation_BM, self._parts, dim=-1)
-        for layer, part in zip(self.layers, parts, strict=True):
-            h_BH = layer(h_BH, part)
-        v_B64: Tensor = self.final_layer(h_BH, final)
+        parts = torch.split(modulation_BM, self.config.hidden_size, -1)
+        for index, layer in enumerate(self.layers):
+            h_BH = layer(h_BH, *parts[3 * index : 3 * index + 3])
+        v_B64: Tensor = self.final_layer(h_BH, *parts[-2:])
         return v_B64
 
     def predict(self, x_B64: Tensor, t_B: Tensor, cond_BH: Tensor) -> Tensor:
@@ -76,7 +82,7 @@ class DiffusionHead(nn.Module):
     def _modulation(self, c: Tensor) -> Tensor:
         activated = F.silu(c)
         layers = (*self.layers, self.final_layer)
-        return torch.cat([layer.adaLN_modulation[1](activated) for layer in layers], dim=-1)
+        return torch.cat([layer.modulation(activated) for layer in layers], dim=-1)
 
 
 class _TimeEmbedder(nn.Module):
@@ -94,44 +100,53 @@ class _TimeEmbedder(nn.Module):
 class _Layer(nn.Module):
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.norm_eps = config.norm_eps
         self.ffn = _Ffn(config)
         self.adaLN_modulation = _modulator(config.hidden_size, parts=3)
 
-    def forward(self, h_BH: Tensor, modulation: Tensor) -> Tensor:
-        shift_BH, scale_BH, gate_BH = modulation.chunk(3, dim=-1)
-        out_BH: Tensor = self.ffn(torch.addcmul(shift_BH, self.norm(h_BH), 1 + scale_BH))
+    def modulation(self, activated: Tensor) -> Tensor:
+        modulation: Tensor = self.adaLN_modulation[1](activated)
+        modulation.chunk(3, dim=-1)[1].add_(1).mul_(self.norm.weight)
+        return modulation
+
+    def forward(self, h_BH: Tensor, shift_BH: Tensor, gain_BH: Tensor, gate_BH: Tensor) -> Tensor:
+        out_BH: Tensor = self.ffn(torch.addcmul(shift_BH, rms_norm(h_BH, self.norm_eps), gain_BH))
         return torch.addcmul(h_BH, gate_BH, out_BH)
 
 
 class _FinalLayer(nn.Module):
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(config.hidden_size, config.norm_eps, elementwise_affine=False)
-        self.linear = nn.Linear(config.hidden_size, config.latent_dim, bias=False)
+        self.norm_eps = config.norm_eps  # and no gain
+        self.linear = Affine(config.hidden_size, config.latent_dim, bias=False, is_narrow=True)
         self.adaLN_modulation = _modulator(config.hidden_size, parts=2)
 
-    def forward(self, h_BH: Tensor, modulation: Tensor) -> Tensor:
-        shift_BH, scale_BH = modulation.chunk(2, dim=-1)
-        v_B64: Tensor = self.linear(torch.addcmul(shift_BH, self.norm(h_BH), 1 + scale_BH))
+    def modulation(self, activated: Tensor) -> Tensor:
+        modulation: Tensor = self.adaLN_modulation[1](activated)
+        modulation.chunk(2, dim=-1)[1].add_(1)
+        return modulation
+
+    def forward(self, h_BH: Tensor, shift_BH: Tensor, gain_BH: Tensor) -> Tensor:
+        v_B64: Tensor = self.linear(torch.addcmul(shift_BH, rms_norm(h_BH, self.norm_eps), gain_BH))
         return v_B64
 
 
 class _Ffn(nn.Module):
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.ffn_size, bias=False)
-        self.down_proj = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
+        self.gate_up_proj = Affine(config.hidden_size, 2 * config.ffn_size, bias=False, is_narrow=True)
+        self.down_proj = Affine(config.ffn_size, config.hidden_size, bias=False, is_narrow=True)
 
     def forward(self, x_BH: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(x_BH).chunk(2, dim=-1)
-        out_BH: Tensor = self.down_proj(F.silu(gate) * up)
+        out_BH: Tensor = self.down_proj(F.silu(gate).mul_(up))
         return out_BH
 
 
 def _modulator(hidden: int, *, parts: int) -> nn.Sequential:
     # The activation is there for the checkpoint's numbering: `_modulation` applies it once for all layers.
-    return nn.Sequential(nn.SiLU(), nn.Linear(hidden, parts * hidden, bias=False))
+    return nn.Sequential(nn.SiLU(), Affine(hidden, parts * hidden, bias=False))
 
 
 def time_features(t_N: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, load_tokenizer
 from longtake.engines.vibevoice.trace import Weights
 from longtake.engines.vibevoice.voice_bank import VoiceBank
+from longtake.nn.affine import pack_all
 from longtake.nn.memory import give_back
 from longtake.voices import VoiceStore
 
@@ -94,6 +95,7 @@ def load_engine(
     weights = Weights(fingerprint, name if adapter is None else f"{name} --lora {adapter}")
     log.info("%s: %s, %s on %s", weights, format_bytes(network.weights_bytes), kind, place)
     network.acoustic_tokenizer.encoder = None  # see VoiceBank
+    pack_all(network)
     give_back()
     runner = Runner(network, info.max_active)
     bank = VoiceBank(network, VoiceStore(voices), load_encoder=partial(encoder, dtype=codec_kind or kind, device=place))

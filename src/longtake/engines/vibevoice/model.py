@@ -11,6 +11,7 @@ from longtake.engines.vibevoice.config import CoderConfig, VibeVoiceConfig
 from longtake.engines.vibevoice.connector import Connector
 from longtake.engines.vibevoice.head import DiffusionHead
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
+from longtake.nn.affine import Packable
 from longtake.nn.decoder import Decoder
 from longtake.nn.shapes import shapes_only
 
@@ -62,8 +63,9 @@ class VibeVoiceModel(nn.Module):
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of all parameters, on whatever device."""
-        return sum(parameter.nbytes for parameter in self.parameters())
+        """Bytes of all parameters, on whatever device, packed or not."""
+        own = sum(part.packed_bytes for part in self.modules() if isinstance(part, Packable))
+        return own + sum(parameter.nbytes for parameter in self.parameters())
 
 
 class AcousticTokenizer(nn.Module):

@@ -29,10 +29,11 @@ from longtake.engines.vibevoice.feed import LATENTS, SEMANTICS, Feed
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
 from longtake.engines.vibevoice.noise import FrameNoise
-from longtake.engines.vibevoice.solver import SolverTable, sample
+from longtake.engines.vibevoice.solver import SolverTable, sample, time_embeddings
 from longtake.engines.vibevoice.tokens import Chooser
 from longtake.engines.vibevoice.trace import Trace
 from longtake.nn.kv import KVStore, Segment
+from longtake.nn.streaming import Rows
 
 # Frames after which the convolutions have forgotten everything: about 60 of the acoustic decoder, whose output the
 # semantic encoder sees for another 60.
@@ -139,7 +140,8 @@ class Runner:
         )
         self._speaking = model.acoustic_tokenizer.decoder.init_state(slots, codec, weight.device)
         self._hearing = model.semantic_tokenizer.encoder.init_state(slots, codec, weight.device)
-        self._free_slots = list(range(slots))
+        self._free_slots = list(range(slots))[::-1]  # the lowest first: neighbours need no gathering
+        self._times: dict[SolverTable, Tensor] = {}
         self._device, self._dtype, self._codec_dtype = weight.device, weight.dtype, codec
 
     @property
@@ -292,6 +294,7 @@ class Runner:
                 torch.stack([each for each, _ in noise]).to(self._device),
                 torch.tensor([streams[b].guidance for b in places], device=self._device),
                 torch.stack(step_noise).to(self._device) if step_noise else None,
+                self._time_embeddings(table),
             )
         return latent_F64
 
@@ -316,13 +319,22 @@ class Runner:
             self._speaking.reset(rows)
             self._hearing.reset(rows)
 
-    def _rows(self, streams: Sequence[Stream], which: list[int]) -> Tensor:
-        return torch.tensor([streams[b].slot for b in which], device=self._device)
+    def _time_embeddings(self, table: SolverTable) -> Tensor:
+        """Made once for each number of steps, of which there are a hundred."""
+        if table not in self._times:
+            self._times[table] = time_embeddings(self.model.prediction_head, table)
+        return self._times[table]
+
+    def _rows(self, streams: Sequence[Stream], which: list[int]) -> Rows:
+        slots = [streams[b].slot for b in which]
+        if slots == list(range(slots[0], slots[0] + len(slots))):
+            return slice(slots[0], slots[0] + len(slots))
+        return torch.tensor(slots, device=self._device)
 
     @torch.inference_mode()
     def _replay(self, slot: int, past: Trace) -> None:
         """Bring the convolutions of a slot to where they stood behind the past."""
-        rows = torch.tensor([slot], device=self._device)
+        rows = slice(slot, slot + 1)
         self._speaking.reset(rows)
         self._hearing.reset(rows)
         since_end = len(past.tokens) - (past.tokens[::-1].index(END) if END in past.tokens else len(past.tokens))

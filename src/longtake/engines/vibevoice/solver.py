@@ -79,6 +79,7 @@ def sample(
     noise_B64: Tensor,
     guidance_B: Tensor,
     step_noise_BS64: Tensor | None = None,
+    t_embeds_SH: Tensor | None = None,
 ) -> Tensor:
     """Draw one latent per row: `trajectory` to its end, with its arguments and errors.
 
@@ -86,7 +87,8 @@ def sample(
         Latents in scaled space, (B, 64) float32.
     """
     x_B64 = noise_B64
-    for step in trajectory(head, table, cond_pos_BH, cond_neg_BH, noise_B64, guidance_B, step_noise_BS64):
+    steps = trajectory(head, table, cond_pos_BH, cond_neg_BH, noise_B64, guidance_B, step_noise_BS64, t_embeds_SH)
+    for step in steps:
         x_B64 = step.x_B64
     return x_B64
 
@@ -99,6 +101,7 @@ def trajectory(
     noise_B64: Tensor,
     guidance_B: Tensor,
     step_noise_BS64: Tensor | None = None,
+    t_embeds_SH: Tensor | None = None,
 ) -> Iterator[SolverStep]:
     """Yield every step of the guided loop. Both branches are one batch of 2B, only one copy of the state is stepped.
 
@@ -109,6 +112,7 @@ def trajectory(
         noise_B64: Where the rows begin: normal noise, float32.
         guidance_B: Strength per row: v = v_neg + guidance · (v_pos - v_neg). 1 is no guidance.
         step_noise_BS64: Normal noise of every step, float32; for the stochastic solver only. The last has weight 0.
+        t_embeds_SH: `time_embeddings` of the table, where they were kept.
 
     Raises:
         InvariantError: The stochastic solver was given no noise for its steps, or the other one was.
@@ -116,20 +120,28 @@ def trajectory(
     if (step_noise_BS64 is not None) != (table.solver == Solver.SDE):
         given = "no noise" if step_noise_BS64 is None else "noise"
         raise InvariantError(f"{table.solver} was given {given} for its steps; only {Solver.SDE} takes and needs it.")
-    t_embeds_SH = head.time_embedding(_timesteps(table, noise_B64.device))
+    if t_embeds_SH is None:
+        t_embeds_SH = time_embeddings(head, table)
     modulation_SBM = head.modulate(torch.cat((cond_pos_BH, cond_neg_BH)), t_embeds_SH)
     guidance_B1 = guidance_B[:, None].float()
     x_B64 = noise_B64.float()
-    previous_B64 = torch.zeros_like(x_B64)  # the first step has no previous x0, and a coefficient 0 for it
+    previous_B64 = x_B64  # which the first step has not, and does not ask for
     for index, ((from_x, from_v), coefs) in enumerate(zip(table.x0_coefs, table.step_coefs, strict=True)):
         v_pos_B64, v_neg_B64 = head(torch.cat((x_B64, x_B64)), modulation_SBM[index]).float().chunk(2)
-        v_B64 = v_neg_B64 + guidance_B1 * (v_pos_B64 - v_neg_B64)
-        x0_B64 = from_x * x_B64 + from_v * v_B64
-        x_B64 = coefs[0] * x_B64 + coefs[1] * x0_B64 + coefs[2] * previous_B64
+        v_B64 = torch.lerp(v_neg_B64, v_pos_B64, guidance_B1)
+        x0_B64 = torch.add(from_x * x_B64, v_B64, alpha=from_v)
+        x_B64 = torch.add(coefs[0] * x_B64, x0_B64, alpha=coefs[1])
+        if index:
+            x_B64.add_(previous_B64, alpha=coefs[2])
         if step_noise_BS64 is not None:
-            x_B64 = x_B64 + coefs[3] * step_noise_BS64[:, index]
+            x_B64.add_(step_noise_BS64[:, index], alpha=coefs[3])
         previous_B64 = x0_B64
         yield SolverStep(x_B64, x0_B64, v_pos_B64, v_neg_B64, v_B64)
+
+
+def time_embeddings(head: DiffusionHead, table: SolverTable) -> Tensor:
+    """The head's embeddings of a table's timesteps, (S, H): the same for every frame."""
+    return head.time_embedding(torch.tensor(table.timesteps, device="cpu").to(head.device, non_blocking=True))
 
 
 @functools.cache
@@ -190,8 +202,3 @@ def cumulative_alphas() -> NDArray[np.float32]:
     """The part of the signal's power that is left at each timestep, (1000,)."""
     product: NDArray[np.float64] = np.cumprod(1 - betas(), dtype=np.float64)
     return product.astype(np.float32)
-
-
-@functools.cache
-def _timesteps(table: SolverTable, device: torch.device) -> Tensor:
-    return torch.tensor(table.timesteps, device="cpu").to(device, non_blocking=True)

@@ -15,6 +15,7 @@ from longtake.core.errors import InvariantError
 from longtake.engines.vibevoice import codec
 from longtake.engines.vibevoice.codec import AcousticDecoder, Encoder
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig
+from longtake.nn.affine import Packable, pack_all
 from longtake.nn.streaming import StreamState
 from tests.support.golden import arrays, read_json, share_of_limit, toy_weights
 
@@ -113,6 +114,36 @@ def test_frames_of_whole_runs_with_a_reset_at_each_end(case: str) -> None:
         semantic.append(encoder.step(wave, meaning).flatten())
     assert share_of_limit("case", "audio", torch.stack(audio), golden["audio"]) <= 1
     assert share_of_limit("case", "semantic", torch.stack(semantic), golden["semantic"]) <= 1
+
+
+@pytest.mark.parametrize("part", ["acoustic.encoder", "semantic.encoder", "acoustic.decoder"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_it_is_the_same_and_takes_the_same_memory(part: str, dtype: torch.dtype) -> None:
+    exact = toy(part)
+    packed = type(exact)(exact.config)
+    packed.load_state_dict(exact.state_dict())
+    packed.to(dtype)
+    before = sum(weight.nbytes for weight in packed.parameters())
+    pack_all(packed)
+    held = sum(each.packed_bytes for each in packed.modules() if isinstance(each, Packable))
+    assert sum(weight.nbytes for weight in packed.parameters()) + held <= 1.05 * before
+    x = _inputs(exact, 2, 3, 1)
+    whole, ours = exact.step(x, fresh(exact, 2)), packed.step(x.to(dtype), packed.init_state(2, dtype)).float()
+    error = (ours - whole).square().mean().sqrt() / whole.square().mean().sqrt()
+    assert error < (1e-5 if dtype == torch.float32 else 0.05)
+
+
+@pytest.mark.parametrize("frames", [[1] * 12, [3, 4, 5]])
+def test_packed_it_is_the_reference(frames: list[int]) -> None:
+    golden = arrays("components")
+    decoder, encoder = AcousticDecoder(toy("acoustic.decoder").config), Encoder(toy("semantic.encoder").config)
+    for coder, part in ((decoder, "acoustic.decoder"), (encoder, "semantic.encoder")):
+        coder.load_state_dict(toy(part).state_dict())
+        pack_all(coder)
+    name = "dec_audio_streamed_1" if frames == [1] * 12 else "dec_audio_streamed_345"
+    assert_golden(name, streamed(decoder, golden["dec_latents"], frames))
+    assert_golden("senc_2s_streamed_1", streamed(encoder, golden["wave_2s"], [1] * 15))
+    assert_golden("senc_small", encoded(encoder, golden["wave_2s"] * 0.001))
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=5), st.sampled_from(["encoder", "decoder"]))

@@ -10,6 +10,7 @@ from longtake.core.errors import NotFoundError
 from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
 from longtake.engines.vibevoice.random_model import CONFIGS, build_random, build_random_encoder
+from longtake.nn.affine import pack_all
 from tests.support import golden
 
 
@@ -115,3 +116,12 @@ def test_the_audio_is_noise_of_a_bounded_level(tiny: VibeVoiceModel) -> None:
 def test_an_unknown_size() -> None:
     with pytest.raises(NotFoundError, match=r"no model random:3b\. Known: random:tiny, random:small, random:1\.5b"):
         build_random("3b", dtype=torch.float32, device="cpu")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_it_counts_the_bytes_that_it_had(dtype: torch.dtype) -> None:
+    model = build_random("tiny", dtype=dtype, device="cpu")
+    before = model.weights_bytes
+    pack_all(model)
+    assert before <= model.weights_bytes <= 1.01 * before
+    assert model.dtype == model.codec_dtype == dtype

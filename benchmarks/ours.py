@@ -1,0 +1,124 @@
+"""Our loop as the engine runs it, without jobs: prompts read, then steps with what the engine keeps of each frame."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.rival import GUIDANCE
+from longtake.engines.vibevoice.engine import to_pcm
+from longtake.engines.vibevoice.feed import Feed
+from longtake.engines.vibevoice.model import VibeVoiceModel
+from longtake.engines.vibevoice.names import DIFFUSION, START
+from longtake.engines.vibevoice.prompt import Prompt
+from longtake.engines.vibevoice.runner import Runner, Stream, features_of
+from longtake.engines.vibevoice.solver import Solver, solver_table
+from longtake.engines.vibevoice.tokens import Scripted
+from longtake.engines.vibevoice.trace import read_trace, write_step
+
+READ_AT_ONCE = 512
+
+
+@dataclass(slots=True)
+class Spoken:
+    """Seconds of each step of all streams, wall and CPU; what the first stream said; the parts of a step."""
+
+    frame_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    audio: list[Tensor] = field(default_factory=list)
+    parts_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+
+class GivenNoise:
+    """The same noise for every stream; that of a frame is drawn as the rival draws it."""
+
+    def __init__(self, seed: int, frames: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self._noise = [torch.randn(2, 64, generator=generator)[0] for _ in range(frames)]
+
+    def draw(self, frame: int) -> tuple[Tensor, None]:
+        return self._noise[frame % len(self._noise)], None
+
+
+class Ours:
+    """A runner with room for so many streams."""
+
+    def __init__(self, model: VibeVoiceModel, slots: int) -> None:
+        self.model = model
+        self.runner = Runner(model, slots)
+
+    def speak(self, ids: list[int], frames: int, *, streams: int = 1, seed: int = 0, has_parts: bool = False) -> Spoken:
+        """So many frames of each stream, all with the same prompt, side by side."""
+        opened = [self._open(ids, frames, seed) for _ in range(streams)]
+        spoken = Spoken()
+        undo = self._watch(spoken) if has_parts else []
+        try:
+            for _ in range(frames):
+                self._step(opened, spoken)
+        finally:
+            for stop in undo:
+                stop()
+            for stream in opened:
+                self.runner.close(stream)
+        return spoken
+
+    def _open(self, ids: list[int], frames: int, seed: int) -> Stream:
+        past = read_trace(b"")
+        feed = Feed(self.model, Prompt((*ids[:-1], START), {}), {}, past)
+        stream = self.runner.open(
+            feed,
+            chooser=Scripted([DIFFUSION] * (frames + 1)),
+            noise=GivenNoise(seed, frames),  # type: ignore[arg-type]
+            table=solver_table(10, Solver.ODE),
+            guidance=GUIDANCE,
+            capacity=len(feed) + frames + 1,
+            context=frames + 2,
+            past=past,
+        )
+        while self.runner.read(stream, feed, READ_AT_ONCE):
+            pass
+        return stream
+
+    def _step(self, streams: list[Stream], spoken: Spoken) -> None:
+        begun, begun_cpu = time.perf_counter(), time.thread_time()
+        outcomes = self.runner.step(streams)
+        for outcome in outcomes:
+            if outcome.frame is not None:  # what the engine keeps of a frame, and what it gives out
+                write_step(outcome.token, features_of(outcome.frame).numpy())
+                to_pcm(outcome.frame.wave_T)
+        spoken.frame_s.append(time.perf_counter() - begun)
+        spoken.cpu_s.append(time.thread_time() - begun_cpu)
+        if outcomes[0].frame is not None:
+            spoken.audio.append(outcomes[0].frame.wave_T)
+
+    def _watch(self, spoken: Spoken) -> list[Callable[[], None]]:
+        """Time the parts of each step; gives what undoes it. On a GPU each part is waited for."""
+        model, is_cuda = self.model, self.model.device.type == "cuda"
+        now = time.perf_counter if is_cuda else time.thread_time
+        undo: list[Callable[[], None]] = []
+
+        def watch(owner: Any, method: str, part: str) -> None:
+            original = getattr(owner, method)
+
+            def timed(*args: Any, **kwargs: Any) -> Any:
+                begun = now()
+                result = original(*args, **kwargs)
+                if is_cuda:
+                    torch.cuda.synchronize()
+                spoken.parts_s[part].append(now() - begun)
+                return result
+
+            setattr(owner, method, timed)
+            undo.append(lambda: delattr(owner, method))
+
+        watch(self.runner, "_decode", "decoder")
+        watch(self.runner, "_diffuse", "diffusion")
+        watch(model.acoustic_tokenizer.decoder, "step", "codec")
+        watch(model.semantic_tokenizer.encoder, "step", "semantic")
+        return undo

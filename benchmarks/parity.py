@@ -1,0 +1,53 @@
+"""The golden runs of the reference on a device, without a test framework. The last line is JSON; exit 1 if one fails.
+
+As `tests/gpu/test_golden_cuda.py`, for a machine that has only torch, transformers, safetensors and numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from longtake.engines.vibevoice.checkpoint import load_model
+from longtake.engines.vibevoice.runner import Runner
+from longtake.nn.affine import pack_all
+from tests.support.checkpoints import write_checkpoint
+from tests.support.runs import CASES, Run, differences, speak
+
+LIMIT = 1e-3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")  # fp32 means fp32
+    torch.backends.cudnn.allow_tf32 = False
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        toy = write_checkpoint(Path(folder) / "toy")
+        for is_packed in (False, True):
+            model = load_model(toy, dtype=torch.float32, device=arguments.device)
+            if is_packed:
+                pack_all(model)
+            for name in sorted(CASES):
+                runner = Runner(model, slots=1)
+                run = Run(name, runner)
+                speak(runner, run)
+                is_told = [outcome.token for outcome in run.outcomes] == run.tokens
+                label = f"case {name}, {'packed' if is_packed else 'as loaded'}"
+                found[label] = max(differences(run)) if is_told else float("inf")
+                print(f"{label}: {found[label]:.1e}")
+    is_right = max(found.values()) <= LIMIT
+    print(json.dumps({"device": arguments.device, "is_right": is_right, "largest_difference": max(found.values())}))
+    sys.exit(not is_right)
+
+
+if __name__ == "__main__":
+    main()
