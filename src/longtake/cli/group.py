@@ -17,6 +17,7 @@ COMMANDS = {
     "jobs": ("longtake.cli.jobs:jobs", "List, show, pause, cancel, delete jobs."),
     "voices": ("longtake.cli.voices:voices", "List the voices that scripts can use; add and remove recordings."),
     "lint": ("longtake.cli.lint:lint", "Check a script and estimate its length, without speaking it."),
+    "plan": ("longtake.cli.plan:plan", "Tell how much memory VibeVoice takes, and whether jobs fit."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }
 

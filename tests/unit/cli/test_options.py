@@ -158,6 +158,7 @@ PROMISED = {
     "voices": "--json --engine --language",
     "lint": "--json --data --voice --engine --max-minutes --max-characters --context --steps --guidance",
     "doctor": "--json --data",
+    "plan": "--model --minutes --jobs --memory --dtype --device --context --json",
 }
 
 

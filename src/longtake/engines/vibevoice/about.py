@@ -11,7 +11,7 @@ from typing import Any
 from longtake.core.errors import InputError
 from longtake.core.records import EngineInfo, PassageShape, Voice
 from longtake.engines.base import Engine
-from longtake.engines.vibevoice.budget import PAST_PASSAGES, passage_cap
+from longtake.engines.vibevoice.budget import MAX_ACTIVE, PAST_PASSAGES, passage_cap
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME
 from longtake.engines.vibevoice.config_file import load_config
 from longtake.engines.vibevoice.settings import read_settings
@@ -20,7 +20,6 @@ from longtake.engines.vibevoice.trace import cut_trace
 # Dialogues of the reference run at 180 words a minute at most; a voice brings its own pace, and finished jobs teach it.
 # Chinese: characters a minute of ordinary reading aloud.
 _PACES: Mapping[str, float] = MappingProxyType({"en": 170.0, "zh": 250.0, "*": 160.0})
-MAX_ACTIVE = 8
 WINDOW, SMALL_WINDOW = 65_536, 32_768  # of 1.5B and of 7B
 
 INFO = EngineInfo(

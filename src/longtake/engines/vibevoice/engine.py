@@ -20,24 +20,20 @@ from longtake.engines.base import Chunk, Cost, Ended, Failed, SpeakRequest, Step
 from longtake.engines.vibevoice.ending import end_at_limit, end_of_speech
 from longtake.engines.vibevoice.failures import broken, lost_step, mistake, no_room, not_finite
 from longtake.engines.vibevoice.feed import Feed
+from longtake.engines.vibevoice.footprint import Dtypes, kv_bytes
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import EOS
 from longtake.engines.vibevoice.noise import FrameNoise
 from longtake.engines.vibevoice.plan import Plan, plan_request
 from longtake.engines.vibevoice.prompt import build_prompt
-from longtake.engines.vibevoice.runner import REPLAY_FRAMES, Outcome, Runner, Stream, features_of
+from longtake.engines.vibevoice.runner import Outcome, Runner, Stream, features_of
 from longtake.engines.vibevoice.solver import Solver, solver_table
 from longtake.engines.vibevoice.tokenizer import TextTokenizer
 from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted, plan_tokens
 from longtake.engines.vibevoice.trace import Weights, write_head, write_step
 from longtake.engines.vibevoice.voice_bank import VoiceBank
-from longtake.engines.vibevoice.voice_latents import CHUNK_FRAMES
-from longtake.engines.vibevoice.workspace import encoder_bytes, workspace_bytes
+from longtake.engines.vibevoice.workspace import READ_AT_ONCE, requests_room
 from longtake.nn.faults import free_device_bytes, is_device_fault, is_out_of_memory
-from longtake.nn.kv import KVStore
-
-READ_AT_ONCE = 512  # positions of one beat
-DEVICE_SHARE = 0.95  # of what is free on a device of its own: rows are rounded up, and others may use it, too
 
 
 @dataclass(slots=True, eq=False)
@@ -109,16 +105,11 @@ class VibeVoiceEngine:
         free = free_device_bytes(model.device)
         if free is None:
             return None
-        beat = workspace_bytes(
-            model.config,
-            itemsize=model.dtype.itemsize,
-            codec_itemsize=model.codec_dtype.itemsize,
-            positions=READ_AT_ONCE,
-            streams=self._info.max_active,
-            frames=max(CHUNK_FRAMES, REPLAY_FRAMES),
-        )
-        encoder = encoder_bytes(model.config.acoustic, model.codec_dtype.itemsize)
-        return max(0, int((free - beat - encoder) * DEVICE_SHARE))
+        return requests_room(free, model.config, self._sizes, self._info.max_active)
+
+    @property
+    def _sizes(self) -> Dtypes:
+        return Dtypes(self.model.dtype.itemsize, self.model.codec_dtype.itemsize)
 
     def cost(self, request: SpeakRequest) -> Cost:
         """Both rows of keys and values, at their largest. The convolution states are there already."""
@@ -170,14 +161,7 @@ class VibeVoiceEngine:
 
     def _row_bytes(self, plan: Plan) -> int:
         """Both rows of keys and values, at their largest."""
-        decoder = self.model.config.decoder
-        return KVStore.row_bytes(
-            layers=decoder.num_hidden_layers,
-            kv_heads=decoder.num_key_value_heads,
-            head_dim=decoder.head_dim,
-            dtype=self.model.dtype,
-            capacity=plan.capacity + plan.context,
-        )
+        return kv_bytes(self.model.config.decoder, plan.rows.positions, self.model.dtype.itemsize)
 
     def _open(self, request: SpeakRequest, plan: Plan) -> tuple[Stream, Feed]:
         settings = plan.settings
@@ -193,8 +177,8 @@ class VibeVoiceEngine:
             noise=FrameNoise(request.seed, settings.steps if settings.solver == Solver.SDE else 0),
             table=solver_table(settings.steps, Solver(settings.solver)),
             guidance=settings.guidance,
-            capacity=plan.capacity,
-            context=plan.context,
+            capacity=plan.rows.positive,
+            context=plan.rows.negative,
             past=plan.past,
             steps=len(plan.own.tokens),
             frames=plan.own.frames,
