@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from longtake.core.errors import LongtakeError
 from longtake.core.records import EngineInfo, Mark, Passage, Voice
 
+OUT_OF_MEMORY = "out_of_memory"  # code of a CapacityError
+
 
 @dataclass(frozen=True, slots=True)
 class SpeakRequest:
@@ -52,7 +54,11 @@ class SpeakRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request will hold, known before it starts: exact, or an upper bound."""
+    """What a request will hold, known before it starts: exact, or an upper bound.
+
+    Attributes:
+        steps: At most so many; 0 when nobody knows.
+    """
 
     used_bytes: int
     steps: int
@@ -91,10 +97,16 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request cannot be spoken; the engine itself is well and has forgotten it."""
+    """A request cannot be spoken; the engine itself is well and has forgotten it.
+
+    Attributes:
+        error: A CapacityError of code `OUT_OF_MEMORY` is no fault of the request: it may go on when there is room.
+        trace: Of the chunks since the last call of `Engine.trace`, when it can go on behind them.
+    """
 
     request_id: str
     error: LongtakeError
+    trace: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class Engine(Protocol):
         Raises:
             InputError: The request names a voice or setting that this engine does not have, or goes on behind what
                 other weights have spoken.
-            CapacityError: There is no room for it. As after any error, nothing is held then.
+            CapacityError: There is no room for it (code `OUT_OF_MEMORY`). As after any error, nothing is held then.
             WorkerError: The engine is beyond use; the process must end.
             InvariantError: A request of that id is active already.
         """

@@ -146,4 +146,5 @@ def worker_from_row(row: sqlite3.Row) -> WorkerRow:
         beat_monotonic_s=row["beat_mono"],
         held=row["held"],
         committed_monotonic_s=row["committed_mono"],
+        budget_bytes=row["budget_bytes"],
     )

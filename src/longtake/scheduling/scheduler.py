@@ -71,17 +71,15 @@ class _Gap:
     """What is free until the one whose turn it is can start, and beside it from then on."""
 
     until: float
-    bytes_beside: int
-    places_beside: int
+    bytes_beside: int  # a place is free then anyhow: one has ended
 
     def take(self, candidate: Candidate, now: int) -> bool:
         """Whether it delays nobody; if so, its part of the gap is gone."""
         if candidate.steps and now + candidate.steps <= self.until:
             return True
-        if candidate.used_bytes > self.bytes_beside or not self.places_beside:
+        if candidate.used_bytes > self.bytes_beside:
             return False
         self.bytes_beside -= candidate.used_bytes
-        self.places_beside -= 1
         return True
 
 
@@ -119,6 +117,11 @@ class Scheduler:
     def used_by(self, job: Hashable) -> int:
         """Bytes of its active requests."""
         return sum(active.candidate.used_bytes for active in self._active.values() if active.candidate.job == job)
+
+    def used_by_request(self, request_id: str) -> int:
+        """Bytes of an active request; 0 of any other."""
+        active = self._active.get(request_id)
+        return active.candidate.used_bytes if active is not None else 0
 
     def is_active(self, job: Hashable) -> bool:
         return any(active.candidate.job == job for active in self._active.values())
@@ -214,15 +217,14 @@ class Scheduler:
 
     def _gap(self, head: Candidate) -> _Gap:
         """When the bytes of the one whose turn it is are free at the latest, and what is left beside it then."""
-        used, left = self.used_bytes, len(self._active)
+        used = self.used_bytes
         until: float = self._step
         for active in sorted(self._active.values(), key=lambda active: active.until):
             used -= active.candidate.used_bytes
-            left -= 1
             until = active.until
             if used + head.used_bytes <= self.limit_bytes:
                 break
-        return _Gap(until, max(0, self.limit_bytes - used - head.used_bytes), self._max_active - left - 1)
+        return _Gap(until, max(0, self.limit_bytes - used - head.used_bytes))
 
     def _rank(self, job: Hashable) -> tuple[int, bool, float, int]:
         return -self._waiting[job][0].priority, job != self._promised, *self._served[job]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from longtake.core.clock import Clock
 from longtake.core.memory import SHARE_OF_FREE, free_host_bytes
 from longtake.core.units import format_bytes, parse_size
+from longtake.engines.base import Engine
+from longtake.worker.pressure import Pressure
 
 log = logging.getLogger(__name__)
 
@@ -30,3 +33,18 @@ def budget_bytes(asked: str | None, device_bytes: int | None = None) -> int:
             format_bytes(most),
         )
     return min(wanted, most)
+
+
+def watch(engine: Engine, budget: int, floor_bytes: int, clock: Clock) -> Pressure:
+    """Looks after a budget where the engine's requests hold it.
+
+    Args:
+        floor_bytes: Of host memory. On a device of its own the engine leaves free what a beat needs, and memory is
+            short when that is no longer there: its own requests take no more than `DEVICE_SHARE` of the rest.
+    """
+
+    def free() -> int:
+        on_device = engine.budget_bytes
+        return free_host_bytes() if on_device is None else on_device
+
+    return Pressure(budget, free, floor_bytes if engine.budget_bytes is None else 1, clock)

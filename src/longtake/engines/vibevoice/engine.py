@@ -205,15 +205,20 @@ class VibeVoiceEngine:
             self._give_up(active, error, beat)
 
     def _speak(self, speaking: list[_Active], beat: _Beat) -> list[Outcome]:
-        """One step of the model for all of them. When it fails, the coders' states are anywhere: nobody goes on."""
+        """One step of the model for all of them. When it fails, the coders' states are anywhere: nobody goes on here.
+
+        Whose fault it was that memory ran out cannot be told: each is given up with its trace, to go on when there is
+        room. After anything else the process ends.
+        """
         if not speaking:
             return []
         try:
             return self._runner.step([active.stream for active in speaking])
         except Exception as error:
-            if len(speaking) == 1 and is_out_of_memory(error):
-                active = speaking.pop()
-                self._give_up(active, no_room(error, self._row_bytes(active.plan), self.model.device), beat)
+            if is_out_of_memory(error):
+                while speaking:
+                    active = speaking.pop(0)
+                    self._give_up(active, no_room(error, self._row_bytes(active.plan), self.model.device), beat)
                 return []
             raise lost_step(error, len(speaking), self.place) from error
 
@@ -230,8 +235,9 @@ class VibeVoiceEngine:
             features_192 = features_of(frame).numpy()  # waits for the device: what is asked of the frame is asked here
             if not np.isfinite(features_192).all():
                 raise FloatingPointError("the frame is not finite")
+            chunk = Chunk(request.id, to_pcm(frame.wave_T))  # it may fail, and the trace ends where the chunks end
             active.trace += write_step(outcome.token, features_192)
-            beat.chunks.append(Chunk(request.id, to_pcm(frame.wave_T)))
+            beat.chunks.append(chunk)
         if end := self._end(active, outcome):
             beat.ended.append(replace(end, trace=bytes(active.trace)))
             self.stop(request.id)
@@ -261,7 +267,7 @@ class VibeVoiceEngine:
             failure = mistake(error, active.request)
         if failure is not error:
             failure.__cause__ = error
-        beat.failed.append(Failed(active.request.id, failure))
+        beat.failed.append(Failed(active.request.id, failure, bytes(active.trace)))
 
     @contextmanager
     def _explaining(self, plan: Plan) -> Iterator[None]:
