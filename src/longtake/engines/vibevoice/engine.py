@@ -99,6 +99,16 @@ class VibeVoiceEngine:
         return self._runner.state_bytes
 
     @property
+    def used_bytes(self) -> int:
+        """Keys and values that active requests hold."""
+        return self._runner.kv.used_bytes
+
+    @property
+    def active(self) -> int:
+        """Requests started and not ended."""
+        return len(self._active)
+
+    @property
     def budget_bytes(self) -> int | None:
         """On CUDA what is free beside the model, less the encoder of a new voice and what a beat needs for a moment."""
         model = self.model
