@@ -179,11 +179,15 @@ def main() -> None:
         fixed = {size: fixed_batches(engine, wanted, size) for size in (1, 4, INFO.max_active)}
         seen = speak_all(engine, Path(folder) / "data", wanted, budget)
     best = max(fixed.values())
-    print(f"{seen.done} of {seen.jobs} jobs done, {seen.audio_s:.0f} s of sound in {seen.wall_s:.1f} s, {threads} threads")
+    print(
+        f"{seen.done} of {seen.jobs} jobs done, {seen.audio_s:.0f} s of sound in {seen.wall_s:.1f} s, {threads} threads"
+    )
     print(f"held at the most {format_bytes(seen.most_held_bytes)} of {format_bytes(budget)}, seen {seen.samples} times")
     print(f"at most {seen.most_side_by_side} side by side; the last first sound after {seen.longest_wait_s:.1f} s")
     print("fixed batches: " + ", ".join(f"{size}: {speed:.1f}×" for size, speed in fixed.items()))
-    print(json.dumps(asdict(seen) | {"speed": round(seen.speed, 2), "share_of_best_batch": round(seen.speed / best, 3)}))
+    print(
+        json.dumps(asdict(seen) | {"speed": round(seen.speed, 2), "share_of_best_batch": round(seen.speed / best, 3)})
+    )
 
 
 if __name__ == "__main__":

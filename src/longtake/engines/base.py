@@ -172,6 +172,14 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """What engines were told to load, as far as their memory depends on it; None and ``auto`` are their own choice."""
+
+    model: str | None = None
+    dtype: str = "auto"
+
+
 class EngineAbout(Protocol):
     """What is known of an engine without loading it. Imported by the web process: no torch, no shared library."""
 
@@ -191,15 +199,28 @@ class EngineAbout(Protocol):
         ...
 
     def passage_cap(
-        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+        self,
+        characters: int,
+        expected_s: float,
+        settings: Mapping[str, Any],
+        loads: Loads,
+        budget_bytes: int | None = None,
     ) -> int:
         """The most characters that a passage may have, for a script of ``characters`` that lasts about ``expected_s``.
 
         Args:
-            model: The weights that the engine was told to load; None is its own choice.
+            budget_bytes: What requests may hold, where that is known.
 
         Raises:
             CapacityError: The settings ask for more in one passage than the engine can hold.
+        """
+        ...
+
+    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
+        """What a request holds at the very least; 0 from an engine that never holds much.
+
+        Args:
+            recordings_s: Length of the recordings that speak in it, all together.
         """
         ...
 
