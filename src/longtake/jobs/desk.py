@@ -17,8 +17,7 @@ from longtake.jobs.standing import Standing
 from longtake.jobs.states import State, Verb, next_state
 
 LEASE_S = 30.0
-REMARK = "remark"  # kinds of events
-WAITING = "waiting"
+REMARK = "remark"  # kind of an event
 _ANY_NUMBER = 2**62
 
 
@@ -295,10 +294,11 @@ class WorkerDesk:
         Raises:
             LeaseLostError: The claim is void.
         """
+        job_id = claim.job.id
         with self._db.write():
             self._require(claim)
-            self._db.execute("set_reason", id=claim.job.id, reason=reason)
-            self._changes.append_event(claim.job.id, WAITING, {"reason": reason})
+            self._db.execute("set_reason", id=job_id, reason=reason)
+            self._changes.append_event(job_id, "waiting", {"reason": reason})
 
     def _let_go(
         self, claim: Claim, verb: Verb, *, reason: str | None = None, error: dict[str, Any] | None = None
