@@ -16,7 +16,7 @@ from longtake.core.errors import CapacityError, InputError
 from longtake.core.records import EngineInfo, PassageShape, Voice
 from longtake.core.units import SAMPLE_RATE_HZ
 from longtake.engines import registry
-from longtake.engines.base import Chunk, Cost, End, Ended, Engine, SpeakRequest, StepResult
+from longtake.engines.base import Chunk, Cost, End, Ended, Engine, Loads, SpeakRequest, StepResult
 from longtake.voices import VoiceStore
 
 HOME = Path(__file__).parents[2]
@@ -53,13 +53,21 @@ class EchoAbout:
         return {}
 
     def passage_cap(
-        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+        self,
+        characters: int,
+        expected_s: float,
+        settings: Mapping[str, Any],
+        loads: Loads,
+        budget_bytes: int | None = None,
     ) -> int:
         self.told = (characters, expected_s, settings)
         cap: int = settings.get("cap", HARD_CAP)
         if cap > 1000:
             raise CapacityError(f"A passage of {cap} characters does not fit.", code="window_exceeded")
         return cap
+
+    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
+        return round(1000 * (expected_s + recordings_s))
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
         return b"", 0

@@ -113,7 +113,8 @@ def follow(look: Callable[[], Job], show: Show, note: Callable[[], str]) -> Job:
     with show:
         while True:
             job = look()
-            show.update(job, note() if job.state is State.QUEUED else "")
+            waits_for = job.reason or "" if job.state in (State.QUEUED, State.RUNNING) else ""
+            show.update(job, (note() if job.state is State.QUEUED else "") or waits_for)
             if job.state in ENDED or job.state is State.PAUSED:
                 return job
             time.sleep(LOOK_S)

@@ -18,6 +18,7 @@ COMMANDS = {
     "voices": ("longtake.cli.voices:voices", "List the voices that scripts can use; add and remove recordings."),
     "cache": ("longtake.cli.cache:cache", "Show or clear the passages kept for scripts that are edited."),
     "lint": ("longtake.cli.lint:lint", "Check a script and estimate its length, without speaking it."),
+    "plan": ("longtake.cli.plan:plan", "Tell how much memory VibeVoice takes, and whether jobs fit."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }
 

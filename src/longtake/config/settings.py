@@ -87,6 +87,11 @@ class WorkerSettings(Node):
     max_jobs: int = Field(4, ge=1, description="Jobs that one worker speaks side by side.")
     lead_s: float = Field(120.0, gt=0, description="Audio that may be spoken but not yet encoded, a job, in seconds.")
     cache_mib: int = Field(1024, ge=0, description="Spoken passages kept for other jobs, in MiB; 0 keeps none.")
+    memory_floor_mib: int = Field(
+        256,
+        ge=0,
+        description="Memory that must stay free, in MiB; when others take it, jobs are put back into the queue.",
+    )
     poll_s: float = Field(0.05, gt=0, description="How often an idle worker looks for work, in seconds.")
     heartbeat_s: float = Field(10.0, gt=0, description="How often a worker reports and renews its leases, in seconds.")
     lease_s: float = Field(

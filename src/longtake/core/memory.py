@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+SHARE_OF_FREE = 0.5  # of host memory that one engine's requests take by themselves: others live there, too
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 # Limit, use, and the line of memory.stat with file pages that the kernel takes back when it needs them; version 2, 1.

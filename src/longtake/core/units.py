@@ -8,6 +8,8 @@ from longtake.core.errors import InputError
 
 SAMPLE_RATE_HZ = 24_000
 BYTES_PER_SAMPLE = 2
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?)?b?", re.IGNORECASE)
 _TIME = re.compile(r"(?:(?:([0-9]{1,4}):)?([0-9]{1,6}):)?([0-9]{1,9})(?:[.,]([0-9]{1,9}))?")
 
 
@@ -69,3 +71,20 @@ def format_bytes(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def parse_size(text: str, param: str) -> int:
+    """``20GiB`` → 21474836480; ``500MB`` → 500000000.
+
+    Args:
+        param: The option or setting that it comes from, for the error.
+
+    Raises:
+        InputError: It is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise InputError(
+            f"The size {text!r} is not understood. Write it like 20GiB or 500MB.", code="invalid_size", param=param
+        )
+    return int(float(match[1]) * _BYTES[(match[2] or "").lower()])

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from longtake.core.errors import LongtakeError
 from longtake.core.records import EngineInfo, Mark, Passage, Voice
 
+OUT_OF_MEMORY = "out_of_memory"  # code of a CapacityError
+
 
 @dataclass(frozen=True, slots=True)
 class SpeakRequest:
@@ -52,7 +54,11 @@ class SpeakRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request will hold, known before it starts: exact, or an upper bound."""
+    """What a request will hold, known before it starts: exact, or an upper bound.
+
+    Attributes:
+        steps: At most so many; 0 when nobody knows.
+    """
 
     used_bytes: int
     steps: int
@@ -91,10 +97,16 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request cannot be spoken; the engine itself is well and has forgotten it."""
+    """A request cannot be spoken; the engine itself is well and has forgotten it.
+
+    Attributes:
+        error: A CapacityError of code `OUT_OF_MEMORY` is no fault of the request: it may go on when there is room.
+        trace: Of the chunks since the last call of `Engine.trace`, when it can go on behind them.
+    """
 
     request_id: str
     error: LongtakeError
+    trace: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ class Engine(Protocol):
         Raises:
             InputError: The request names a voice or setting that this engine does not have, or goes on behind what
                 other weights have spoken.
-            CapacityError: There is no room for it. As after any error, nothing is held then.
+            CapacityError: There is no room for it (code `OUT_OF_MEMORY`). As after any error, nothing is held then.
             WorkerError: The engine is beyond use; the process must end.
             InvariantError: A request of that id is active already.
         """
@@ -165,6 +177,14 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """What engines were told to load, as far as their memory depends on it; None and ``auto`` are their own choice."""
+
+    model: str | None = None
+    dtype: str = "auto"
+
+
 class EngineAbout(Protocol):
     """What is known of an engine without loading it. Imported by the web process: no torch, no shared library."""
 
@@ -184,15 +204,28 @@ class EngineAbout(Protocol):
         ...
 
     def passage_cap(
-        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+        self,
+        characters: int,
+        expected_s: float,
+        settings: Mapping[str, Any],
+        loads: Loads,
+        budget_bytes: int | None = None,
     ) -> int:
         """The most characters that a passage may have, for a script of ``characters`` that lasts about ``expected_s``.
 
         Args:
-            model: The weights that the engine was told to load; None is its own choice.
+            budget_bytes: What requests may hold, where that is known.
 
         Raises:
             CapacityError: The settings ask for more in one passage than the engine can hold.
+        """
+        ...
+
+    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
+        """What a request holds at the very least; 0 from an engine that never holds much.
+
+        Args:
+            recordings_s: Length of the recordings that speak in it, all together.
         """
         ...
 

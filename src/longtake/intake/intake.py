@@ -10,10 +10,10 @@ from longtake.audio import AudioFormat, parse_format, parse_loudness
 from longtake.core.errors import InputError, NotFoundError
 from longtake.core.records import Voice
 from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
-from longtake.engines.base import EngineAbout
+from longtake.engines.base import EngineAbout, Loads
 from longtake.engines.registry import about
 from longtake.intake.casting import choose_voices, find_missing, find_voice, stand_in, voices_of
-from longtake.intake.plan import find_cut_context, plan_passages
+from longtake.intake.plan import Room, find_cut_context, find_too_large, plan_passages
 from longtake.intake.recordings import Recordings
 from longtake.intake.request import JobRequest
 from longtake.jobs.folder import DataFolder
@@ -98,11 +98,13 @@ class Intake:
         engines: Sequence[str],
         limits: Limits,
         *,
-        model: str | None = None,
+        loads: Loads | None = None,
+        memory_budget: int | None = None,
     ) -> None:
         """
         Args:
-            model: The weights that the engines were told to load; how much fits in a passage depends on them.
+            loads: What the engines were told to load; how much fits in a passage depends on that.
+            memory_budget: Bytes that requests may hold, if that was said.
 
         Raises:
             NotFoundError: An engine is not known.
@@ -113,7 +115,8 @@ class Intake:
         self._engines = {name: about(name) for name in engines}
         self._default = engines[0]
         self._limits = limits
-        self._model = model
+        self._loads = loads or Loads()
+        self._memory_budget = memory_budget
         self.recordings = Recordings(voices, store, folder, self._engines)
 
     @property
@@ -162,7 +165,8 @@ class Intake:
         self._check_fields(request, engine)
         check_size(request.script, limits)
         script = parse_plain(request.script) if request.is_plain else parse_script(request.script)
-        planned, estimate = plan_passages(script, engine, self._paces(engine), request, model=self._model)
+        room = Room(self._loads, self._budget_of(engine))
+        planned, estimate = plan_passages(script, engine, self._paces(engine), request, room=room)
         passages = [plan.passage for plan in planned]
         wanted = resolve_voices(script, request.voices)
         report = check_script(
@@ -176,7 +180,10 @@ class Intake:
         voices = choose_voices(script, passages, wanted, request.voice, engine, self._voices)
         missing = find_missing(script, voices, engine, self._voices)
         if missing:
-            report = _with(report, missing)
+            report = _with(report, missing, instead_of="voice_missing")  # that some would be chosen
+        recordings_s = {speaker: self._recording_s(engine, voice_id) for speaker, voice_id in voices.items()}
+        if too_large := find_too_large(planned, engine, request, room, recordings_s):
+            report = _with(report, too_large)
         if note := find_cut_context(planned, engine, request):
             report = replace(report, findings=(note, *report.findings))
         return Judged(engine, script, planned, voices, estimate, report)
@@ -242,6 +249,17 @@ class Intake:
             what += f" and of the {jobs} before it" * (jobs > 0)
         self._folder.require_room(round(needed), what)
 
+    def _budget_of(self, engine: EngineAbout) -> int | None:
+        """What its requests may hold: as its worker has measured, and no more than was said."""
+        measured = [row.budget_bytes for row in self._store.workers() if row.engine == engine.info.name]
+        known = [budget for budget in measured if budget is not None]
+        limits = ([max(known)] if known else []) + ([self._memory_budget] if self._memory_budget is not None else [])
+        return min(limits, default=None)
+
+    def _recording_s(self, engine: EngineAbout, voice_id: str) -> float:
+        voice = self.find_voice(engine, voice_id)
+        return (voice.recording_s or 0.0) if voice is not None else 0.0
+
     def _check_fields(self, request: JobRequest, engine: EngineAbout) -> None:
         parse_format(request.response_format)
         parse_loudness(request.loudness)
@@ -284,9 +302,10 @@ class Intake:
         return paces
 
 
-def _with(report: Report, missing: Finding) -> Report:
-    """The report with the error that voices are missing, instead of the warnings that some would be chosen."""
-    findings = [finding for finding in report.findings if finding.code != "voice_missing"] + [missing]
+def _with(report: Report, error: Finding, *, instead_of: str = "") -> Report:
+    """The report with one error more, and without the findings of one code."""
+    others = [finding for finding in report.findings if finding.code != instead_of]
+    findings = [*others, error]
     findings.sort(key=lambda finding: (finding.line or 0, finding.column or 0))
     return replace(report, findings=tuple(findings))
 

@@ -72,6 +72,11 @@ class WorkerDesk:
             )
             self._db.execute("renew_leases", worker=self.worker_id, until=mono + self._lease_s)
 
+    def tell_budget(self, budget_bytes: int) -> None:
+        """Say what this worker's requests may hold: a job that can never fit is then refused when it is submitted."""
+        with self._db.write():
+            self._db.execute("set_budget", id=self.worker_id, budget_bytes=budget_bytes)
+
     def claim(self, *, min_priority: int = 0, suspects: bool = True, place: str = "") -> Claim | None:
         """Take the next queued job of this engine, or one whose owner's lease ran out; None when there is none.
 
@@ -278,13 +283,25 @@ class WorkerDesk:
         """
         return self._let_go(claim, Verb.SUSPEND, reason=reason)
 
-    def release(self, claim: Claim) -> State:
+    def release(self, claim: Claim, reason: str | None = None) -> State:
         """Let go: a pause or cancel is carried out by this, a running job is queued again.
 
         Raises:
             LeaseLostError: The claim is void.
         """
-        return self._let_go(claim, Verb.RELEASE)
+        return self._let_go(claim, Verb.RELEASE, reason=reason)
+
+    def explain(self, claim: Claim, reason: str | None) -> None:
+        """Say why the job does not get on, or that it does again.
+
+        Raises:
+            LeaseLostError: The claim is void.
+        """
+        job_id = claim.job.id
+        with self._db.write():
+            self._require(claim)
+            self._db.execute("set_reason", id=job_id, reason=reason)
+            self._changes.append_event(job_id, "waiting", {"reason": reason})
 
     def _let_go(
         self, claim: Claim, verb: Verb, *, reason: str | None = None, error: dict[str, Any] | None = None

@@ -225,6 +225,7 @@ class WorkerRow:
     Attributes:
         held: Leases: a job counts from its claim on, though the worker may hang before it says that it is active.
         committed_monotonic_s: When something was last committed to one of them, or one was claimed; None without any.
+        budget_bytes: What its requests may hold; None until it is measured.
     """
 
     id: str
@@ -239,6 +240,7 @@ class WorkerRow:
     committed_monotonic_s: float | None = None
     cache_hits: int = 0
     cache_misses: int = 0
+    budget_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

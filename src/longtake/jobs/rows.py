@@ -171,4 +171,5 @@ def worker_from_row(row: sqlite3.Row) -> WorkerRow:
         committed_monotonic_s=row["committed_mono"],
         cache_hits=row["cache_hits"],
         cache_misses=row["cache_misses"],
+        budget_bytes=row["budget_bytes"],
     )

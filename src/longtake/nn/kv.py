@@ -6,6 +6,8 @@ A query heads, K key/value heads, G = A / K query heads that share one of them, 
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,14 +74,14 @@ class KVStore:
 
         Raises:
             InvariantError: The capacity is not positive.
-            torch.OutOfMemoryError: The device has no room: admission was wrong.
+            torch.OutOfMemoryError, MemoryError: The device has no room: admission was wrong.
         """
         if capacity < 1:
             raise InvariantError(f"A KV row was opened for {capacity} tokens; it needs room for at least one.")
         layers, kv_heads, head_dim = self._shape
         # A tensor born in inference mode could not be written to outside of it.
         with torch.inference_mode(False):
-            kv = torch.empty(2, layers, kv_heads, capacity, head_dim, dtype=self._dtype, device=self._device)
+            kv = _allocate((2, layers, kv_heads, capacity, head_dim), self._dtype, self._device)
         number = self._next_row
         self._next_row += 1
         self._rows[number] = _Row(kv, capacity)
@@ -149,6 +151,23 @@ class _Row:
         self.used_bytes = kv.nbytes
         self.capacity = capacity
         self.filled = 0
+
+
+def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory that is not written yet.
+
+    On the host each row is a mapping of its own: it takes memory page by page as it is written, and gives all of it
+    back when it is closed. From the C library's heap, rows of mixed length kept a third of the budget for good
+    (measured, docs/adr/0015-kv-pool.md).
+    """
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"{size} bytes for keys and values: {error}") from error
+    return torch.frombuffer(pages, dtype=dtype).view(shape)  # holds the mapping as long as it lives
 
 
 def _attend(q_TAD: Tensor, k_KLD: Tensor, v_KLD: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 """Which request starts next. Pure Python: no tensor, no clock, no file, no job store."""
 
-from longtake.scheduling.scheduler import Candidate, Scheduler
+from longtake.scheduling.scheduler import Candidate, Scheduler, Wait
 
-__all__ = ["Candidate", "Scheduler"]
+__all__ = ["Candidate", "Scheduler", "Wait"]

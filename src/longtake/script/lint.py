@@ -80,7 +80,7 @@ def raise_for(report: Report) -> None:
 
     Raises:
         TooLargeError: ``too_many_characters``.
-        CapacityError: ``too_long``.
+        CapacityError: ``too_long``, ``does_not_fit``.
         InputError: Everything else, under the finding's code, with line and column in the message.
     """
     for finding in report.findings:
@@ -88,7 +88,7 @@ def raise_for(report: Report) -> None:
             continue
         if finding.code == "too_many_characters":
             raise TooLargeError(finding.message, code=finding.code, param="script")
-        if finding.code == "too_long":
+        if finding.code in ("too_long", "does_not_fit"):
             raise CapacityError(finding.message, code=finding.code, param="script")
         place = "" if finding.line is None else f"Line {finding.line}, column {finding.column}: "
         raise InputError(place + finding.message, code=finding.code, param=_PARAMS.get(finding.code, "script"))

@@ -13,7 +13,7 @@ from longtake.wire.check import CheckedSpeaker, CheckView, EstimateView, Finding
 from longtake.wire.jobs import AgainView, ErrorDetail, JobView, Progress, ResumedView, SpeakerView
 from longtake.wire.listings import VoiceView
 
-_TOO_BIG = frozenset({"too_many_characters", "too_long"})
+_TOO_BIG = frozenset({"too_many_characters", "too_long", "does_not_fit"})
 
 
 def to_job_view(job: Job, store: JobStore) -> JobView:

@@ -14,7 +14,9 @@ from longtake.cache import PassageCache
 from longtake.config import Settings
 from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import DiskFullError, LongtakeError
+from longtake.core.units import parse_size
 from longtake.delivery import audio_path
+from longtake.engines.base import Loads
 from longtake.intake import Intake
 from longtake.jobs.damage import require_new
 from longtake.jobs.database import Database
@@ -70,7 +72,8 @@ class Host:
             self.voices,
             settings.engines,
             Limits(max_characters=limits.max_characters, max_minutes=limits.max_minutes),
-            model=settings.engine.model,
+            loads=Loads(settings.engine.model, settings.engine.dtype),
+            memory_budget=parse_size(budget, "memory_budget") if (budget := settings.engine.memory_budget) else None,
         )
         self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)
         self._is_store_checked = False

@@ -2,7 +2,7 @@
 
 One beat:
     look      what happened to the jobs held (pause, cancel, lost lease, recorder done), which new ones may be claimed
-    schedule  replay what was spoken before, start what the scheduler admits
+    schedule  replay what was spoken before, start what the scheduler admits; say of those that wait why
     step      engine.step(): one beat for every active request; chunks go to their runs, ended passages to the recorders
 """
 
@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import TypeGuard
 
 from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
@@ -25,16 +26,18 @@ from longtake.core.errors import (
     TransientError,
     WorkerError,
 )
-from longtake.engines.base import Chunk, End, Ended, Engine, Failed, SpeakRequest, StepResult
+from longtake.engines.base import OUT_OF_MEMORY, Chunk, End, Ended, Engine, Failed, SpeakRequest, StepResult
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Kind
 from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.mend import mend
+from longtake.worker.pressure import CALM_S, Pressure
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict
 from longtake.worker.reuse import Reuse
 from longtake.worker.run import STRETCH_AUDIO_S, JobRun
+from longtake.worker.waits import Teller, put_back, ran_out
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,13 @@ class WorkerLoop:
         *,
         budget_bytes: int,
         cache: PassageCache | None = None,
+        pressure: Pressure | None = None,
     ) -> None:
+        """
+        Args:
+            budget_bytes: What requests may hold.
+            pressure: How much of that they may hold now; None: always all of it.
+        """
         self._engine = engine
         self._desk = desk
         self._folder = folder
@@ -65,6 +74,9 @@ class WorkerLoop:
         self._clock = clock
         self._scheduler = Scheduler(engine.info.max_active, budget_bytes)
         self.reuse = Reuse(engine, cache)
+        self._pressure = pressure or Pressure(budget_bytes, lambda: budget_bytes, 0, clock)
+        self._teller = Teller(desk, self._pressure)
+        self._rests_until_s = float("-inf")  # memory ran out though nobody else held any
         self._runs: dict[str, JobRun] = {}
         self._verdicts: list[tuple[Claim, Callable[[], object]]] = []
         self._news = threading.Event()
@@ -103,6 +115,7 @@ class WorkerLoop:
             self._steps += replayed
             if self._scheduler.active:
                 self._take(self._engine.step())
+                self._scheduler.count_step()
                 self._steps += 1
             elif not replayed:
                 self._news.wait(self._settings.poll_s)
@@ -125,8 +138,10 @@ class WorkerLoop:
             return
         self._seen_version, self._looked_at = version, now
         try:
+            self._mind_memory()
             self._obey()
             self._claim()
+            self._teller.tell(self._runs.values(), self._scheduler.waits(), now)
         except (TransientError, DiskFullError) as error:
             log.warning("the store cannot be written now: %s", error)
             self._seen_version = -1
@@ -149,12 +164,13 @@ class WorkerLoop:
     def _claim(self) -> None:
         while not self._is_stopping:
             batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
-            if len(self._runs) - batch >= FAST_LANE:
+            if len(self._runs) - batch >= FAST_LANE or self._clock.monotonic_s() < self._rests_until_s:
                 return
+            most = 1 if self._is_scarce else self._settings.max_jobs
             if any(run.is_suspect for run in self._runs.values()):
                 return
             claim = self._desk.claim(
-                min_priority=0 if batch < self._settings.max_jobs else 1,
+                min_priority=0 if batch < most else 1,
                 suspects=not self._runs,
                 place=self._engine.place,
             )
@@ -197,7 +213,10 @@ class WorkerLoop:
             except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
                 if isinstance(error, WorkerError) and not isinstance(error, EngineError):
                     raise
-                self._fail(holder, error)
+                if _is_out_of_memory(error):
+                    self._run_out([Failed(candidate.id, error)])
+                else:
+                    self._fail(holder, error)
         return replayed
 
     def _offer(self, run: JobRun) -> int:
@@ -216,7 +235,7 @@ class WorkerLoop:
                     replayed += 1
                     continue
                 cost = self._engine.cost(request)
-                self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority))
+                self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority, cost.steps))
             except Exception as error:
                 self._fail(run, error)
                 break
@@ -243,8 +262,11 @@ class WorkerLoop:
             self._scheduler.end(ended.request_id)
             if run := self._run_of(ended.request_id):
                 self._take_ended(run, ended)
+        if without_room := [failed for failed in result.failed if _is_out_of_memory(failed.error)]:
+            self._run_out(without_room)
         for failed in result.failed:
-            self._take_failed(failed)
+            if failed not in without_room:
+                self._take_failed(failed)
         for run in self._runs.values():
             for request_id in run.due(now):
                 run.cut(request_id, self._engine.trace(request_id))
@@ -265,6 +287,51 @@ class WorkerLoop:
 
     def _run_of(self, request_id: str) -> JobRun | None:
         return self._runs.get(request_id.split("/", 1)[0])
+
+    # Memory
+
+    @property
+    def _is_scarce(self) -> bool:
+        """So that jobs had to leave: none is taken up before there is room again."""
+        return self._pressure.is_short and self._engine.info.keeps_traces
+
+    def _mind_memory(self) -> None:
+        """Another program may have taken memory: the youngest job leaves, one at a look, but for the last."""
+        scheduler, pressure = self._scheduler, self._pressure
+        pressure.look(scheduler.used_bytes)
+        if pressure.is_low and self._engine.info.keeps_traces:  # of another engine what is half spoken would be lost
+            speaking = [run for run in self._runs.values() if scheduler.is_active(run.claim.job.id)]
+            if len(speaking) > 1:
+                youngest = max(speaking, key=lambda run: (-run.claim.job.kind.priority, run.claim.job.number))
+                self._put_back(youngest, put_back(pressure))
+        scheduler.limit_bytes = pressure.limit_bytes
+
+    def _run_out(self, failures: list[Failed]) -> None:
+        """The device had no room for these after all: fewer side by side, and those go on later."""
+        scheduler = self._scheduler
+        held = scheduler.used_bytes
+        least = min(scheduler.used_by_request(failed.request_id) for failed in failures)
+        for failed in failures:
+            scheduler.end(failed.request_id)
+        is_alone = len(failures) == 1 and not scheduler.active
+        self._pressure.run_out(held, least)
+        scheduler.limit_bytes = self._pressure.limit_bytes
+        for failed in failures:
+            if (run := self._run_of(failed.request_id)) is None:
+                continue
+            if failed.trace:
+                run.cut(failed.request_id, failed.trace)
+            log.warning("memory ran out: %s", failed.error, extra={"job": run.claim.job.id})
+            if is_alone:  # nobody is in its way, so it is not tried for ever
+                self._rests_until_s = self._clock.monotonic_s() + CALM_S
+                self._let_go(run, partial(self._desk.stumble, run.claim, error_to_dict(failed.error)))
+            else:
+                self._put_back(run, ran_out(failed.error.message))
+
+    def _put_back(self, run: JobRun, reason: str) -> None:
+        """Into the queue, with all that is spoken."""
+        self._checkpoint(run)
+        self._let_go(run, partial(self._desk.release, run.claim, reason))
 
     # Ending
 
@@ -329,6 +396,10 @@ class WorkerLoop:
             except (TransientError, DiskFullError) as error:
                 log.warning("verdict not written yet: %s", error, extra={"job": claim.job.id})
                 self._verdicts.append((claim, verdict))
+
+
+def _is_out_of_memory(error: BaseException) -> TypeGuard[CapacityError]:
+    return isinstance(error, CapacityError) and error.code == OUT_OF_MEMORY
 
 
 def _tell_lost(claim: Claim) -> None:

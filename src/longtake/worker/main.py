@@ -22,7 +22,7 @@ from longtake.jobs.folder import DataFolder
 from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
 from longtake.worker.heart import Heart, Pulse
 from longtake.worker.loop import WorkerLoop
-from longtake.worker.memory import budget_bytes
+from longtake.worker.memory import budget_bytes, watch
 from longtake.worker.orders import follow_orders, read_assignment
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,11 @@ def main() -> int:
         known = about(assignment.engine)
         engine = known.load(_given(settings.engine) | _voices(known, folder))
         budget = budget_bytes(settings.engine.memory_budget, engine.budget_bytes)
-        loop = WorkerLoop(engine, desk, folder, settings.worker, clock, budget_bytes=budget, cache=cache)
+        desk.tell_budget(budget)
+        pressure = watch(engine, budget, settings.worker.memory_floor_mib << 20, clock)
+        loop = WorkerLoop(
+            engine, desk, folder, settings.worker, clock, budget_bytes=budget, cache=cache, pressure=pressure
+        )
         state = "ready"
         heart.beat_now()
         signal.signal(signal.SIGTERM, partial(_obey_signal, loop))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 
-from longtake.core.errors import InputError
-from longtake.core.memory import free_host_bytes
-from longtake.core.units import format_bytes
+from longtake.core.clock import Clock
+from longtake.core.memory import SHARE_OF_FREE, free_host_bytes
+from longtake.core.units import format_bytes, parse_size
+from longtake.engines.base import Engine
+from longtake.worker.pressure import Pressure
 
 log = logging.getLogger(__name__)
-
-SHARE_OF_FREE = 0.5  # of host memory: the encoder, the store and everyone else on the machine live there, too
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?)?b?", re.IGNORECASE)
 
 
 def budget_bytes(asked: str | None, device_bytes: int | None = None) -> int:
@@ -25,7 +22,7 @@ def budget_bytes(asked: str | None, device_bytes: int | None = None) -> int:
     Raises:
         InputError: ``asked`` is no size.
     """
-    wanted = None if asked is None else parse_size(asked)
+    wanted = None if asked is None else parse_size(asked, "memory_budget")
     most = free_host_bytes() if device_bytes is None else device_bytes
     if wanted is None:
         return int(most * SHARE_OF_FREE) if device_bytes is None else most
@@ -38,17 +35,16 @@ def budget_bytes(asked: str | None, device_bytes: int | None = None) -> int:
     return min(wanted, most)
 
 
-def parse_size(text: str) -> int:
-    """``20GiB`` → 21474836480; ``500MB`` → 500000000.
+def watch(engine: Engine, budget: int, floor_bytes: int, clock: Clock) -> Pressure:
+    """Looks after a budget where the engine's requests hold it.
 
-    Raises:
-        InputError: It is no size.
+    Args:
+        floor_bytes: Of host memory. On a device of its own the engine leaves free what a beat needs, and memory is
+            short when that is no longer there: its own requests take no more than `DEVICE_SHARE` of the rest.
     """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise InputError(
-            f"The size {text!r} is not understood. Write it like 20GiB or 500MB.",
-            code="invalid_size",
-            param="memory_budget",
-        )
-    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+
+    def free() -> int:
+        on_device = engine.budget_bytes
+        return free_host_bytes() if on_device is None else on_device
+
+    return Pressure(budget, free, floor_bytes if engine.budget_bytes is None else 1, clock)

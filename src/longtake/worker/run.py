@@ -44,6 +44,8 @@ class JobRun:
         whole = {index for index, passage in claim.spoken.items() if passage.is_whole}
         self._to_speak = deque(p.index for p in claim.passages if p.index not in whole)
         self._speaking: dict[str, _Speaking] = {}
+        self.waits_since_s: float | None = None  # nothing of it is being spoken, though something could
+        self.told: str | None = None  # to its user, of that
 
     @property
     def is_suspect(self) -> bool:

@@ -159,6 +159,7 @@ PROMISED = {
     "lint": "--json --data --voice --engine --max-minutes --max-characters --context --steps --guidance",
     "doctor": "--json --data",
     "cache": "",
+    "plan": "--model --minutes --jobs --memory --dtype --device --context --json",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from longtake.core.errors import CapacityError, InputError, NotFoundError, TooLargeError
 from longtake.core.records import EngineInfo, PassageShape, Voice
-from longtake.engines.base import Engine, EngineAbout
+from longtake.engines.base import Engine, EngineAbout, Loads
 from longtake.engines.registry import about
 from longtake.intake import Intake, JobRequest
 from longtake.intake import intake as rooms
@@ -40,9 +40,17 @@ class BareAbout:
         return {}
 
     def passage_cap(
-        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+        self,
+        characters: int,
+        expected_s: float,
+        settings: Mapping[str, Any],
+        loads: Loads,
+        budget_bytes: int | None = None,
     ) -> int:
         return self.info.max_passage_characters
+
+    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
+        return 0
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
         return b"", 0

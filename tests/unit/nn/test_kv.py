@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -232,3 +235,56 @@ def test_a_row_opened_in_inference_mode_serves_outside_of_it() -> None:
     with torch.inference_mode():
         row = store.open_row(4)
     torch.testing.assert_close(attend(store, qkv, Segment(row, 0, 4)), expected(qkv), atol=1e-5, rtol=0)
+
+
+# Memory
+
+
+def resident_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+def write(store: KVStore, row: int, tokens: int) -> None:
+    for k_KCD, v_KCD in store._rows[row].layers:
+        k_KCD[:, :tokens] = 1
+        v_KCD[:, :tokens] = 1
+
+
+BIG = 1 << 20  # positions: 2 layers × 2 heads × 8 numbers × 4 bytes × 2 = 256 B each
+
+
+def test_a_row_takes_memory_as_it_is_written_and_gives_it_back() -> None:
+    store = make_store()
+    before = resident_bytes()
+    row = store.open_row(BIG)
+    assert store.used_bytes == 256 * BIG
+    assert resident_bytes() - before < 8 << 20, "reserved, and nothing taken"
+    write(store, row, BIG // 4)
+    assert resident_bytes() - before == pytest.approx(256 * BIG // 4, rel=0.1)
+    write(store, row, BIG)
+    assert resident_bytes() - before == pytest.approx(256 * BIG, rel=0.1)
+    store.close_row(row)
+    assert resident_bytes() - before < 8 << 20
+
+
+def test_rows_of_mixed_length_leave_nothing_behind() -> None:
+    """From the heap of the C library a third of the budget stayed taken: rows below 32 MiB are not mapped there."""
+    store, chance = make_store(), random.Random(0)
+    budget, before, most = 256 << 20, resident_bytes(), 0
+    rows: list[int] = []
+    for _ in range(150):
+        capacity = chance.choice((10_000, 40_000, 150_000, 500_000))
+        while store.used_bytes + 256 * capacity > budget:
+            store.close_row(rows.pop(chance.randrange(len(rows))))
+        rows.append(store.open_row(capacity))
+        write(store, rows[-1], capacity)
+        most = max(most, resident_bytes() - before - store.used_bytes)
+    assert most < 16 << 20, "beside what is reserved"
+    for row in rows:
+        store.close_row(row)
+    assert resident_bytes() - before < 16 << 20
+
+
+def test_the_host_without_room_says_so() -> None:
+    with pytest.raises(MemoryError, match="keys and values"):
+        make_store().open_row(1 << 50)

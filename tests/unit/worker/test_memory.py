@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from longtake.core.errors import InputError
-from longtake.core.units import format_bytes
+from longtake.core.units import format_bytes, parse_size
 from longtake.worker import memory
-from longtake.worker.memory import budget_bytes, parse_size
+from longtake.worker.memory import budget_bytes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from longtake.worker.memory import budget_bytes, parse_size
     ],
 )
 def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
-    assert parse_size(text) == size
+    assert parse_size(text, "memory") == size
     assert budget_bytes(text, 1 << 40) == size
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from longtake.core.records import EngineInfo, PassageShape, Voice
-from longtake.engines.base import Engine
+from longtake.engines.base import Engine, Loads
 from longtake.engines.espeak.settings import read_settings
 from longtake.engines.espeak.voices import ENGINE_NAME, EspeakVoice, catalogue
 
@@ -78,9 +78,17 @@ class EspeakAbout:
         }
 
     def passage_cap(
-        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+        self,
+        characters: int,
+        expected_s: float,
+        settings: Mapping[str, Any],
+        loads: Loads,
+        budget_bytes: int | None = None,
     ) -> int:
         return INFO.max_passage_characters
+
+    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
+        return 0
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
         return b"", 0

@@ -10,17 +10,18 @@ from typing import Any
 
 from longtake.core.errors import InputError
 from longtake.core.records import EngineInfo, PassageShape, Voice
-from longtake.engines.base import Engine
-from longtake.engines.vibevoice.budget import PAST_PASSAGES, passage_cap
-from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME
+from longtake.engines.base import Engine, Loads
+from longtake.engines.vibevoice.budget import FRAMES_PER_S, MAX_ACTIVE, PAST_PASSAGES, least_rows, passage_cap
+from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, VibeVoiceConfig
 from longtake.engines.vibevoice.config_file import load_config
+from longtake.engines.vibevoice.footprint import SIZES, kv_bytes
 from longtake.engines.vibevoice.settings import read_settings
+from longtake.engines.vibevoice.shapes import config_of
 from longtake.engines.vibevoice.trace import cut_trace
 
 # Dialogues of the reference run at 180 words a minute at most; a voice brings its own pace, and finished jobs teach it.
 # Chinese: characters a minute of ordinary reading aloud.
 _PACES: Mapping[str, float] = MappingProxyType({"en": 170.0, "zh": 250.0, "*": 160.0})
-MAX_ACTIVE = 8
 WINDOW, SMALL_WINDOW = 65_536, 32_768  # of 1.5B and of 7B
 
 INFO = EngineInfo(
@@ -36,6 +37,18 @@ INFO = EngineInfo(
     speaks_recordings=True,
     changes_speed=False,
 )
+
+
+_KV_SIZES = {name: sizes.model for name, sizes in SIZES.items()}  # bytes of a number in keys and values
+
+
+@functools.cache
+def _known_config(model: str | None) -> VibeVoiceConfig | None:
+    """None for a model whose size shows only when it is loaded."""
+    try:
+        return config_of(model)
+    except InputError:
+        return None
 
 
 def is_random(model: str | None) -> bool:
@@ -70,9 +83,32 @@ class VibeVoiceAbout:
         return {}
 
     def passage_cap(
-        self, characters: int, expected_s: float, settings: Mapping[str, Any], model: str | None = None
+        self,
+        characters: int,
+        expected_s: float,
+        settings: Mapping[str, Any],
+        loads: Loads,
+        budget_bytes: int | None = None,
     ) -> int:
-        return passage_cap(characters, expected_s, read_settings(settings), window_of(model), is_bytes=is_random(model))
+        room = None
+        if budget_bytes is not None and (config := _known_config(loads.model)) is not None:
+            room = budget_bytes // kv_bytes(config.decoder, 1, _KV_SIZES.get(loads.dtype, max(_KV_SIZES.values())))
+        return passage_cap(
+            characters,
+            expected_s,
+            read_settings(settings),
+            window_of(loads.model),
+            is_bytes=is_random(loads.model),
+            room=room,
+        )
+
+    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
+        config = _known_config(loads.model)
+        if config is None:
+            return 0
+        rows = least_rows(expected_s, int(recordings_s * FRAMES_PER_S), config.window)
+        size = _KV_SIZES.get(loads.dtype, min(_KV_SIZES.values()))  # what is left to the engine may be the smaller one
+        return kv_bytes(config.decoder, rows.positions, size)
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
         kept, frames = cut_trace(trace, samples // SAMPLES_PER_FRAME)

@@ -20,24 +20,20 @@ from longtake.engines.base import Chunk, Cost, Ended, Failed, SpeakRequest, Step
 from longtake.engines.vibevoice.ending import end_at_limit, end_of_speech
 from longtake.engines.vibevoice.failures import broken, lost_step, mistake, no_room, not_finite
 from longtake.engines.vibevoice.feed import Feed
+from longtake.engines.vibevoice.footprint import Dtypes, kv_bytes
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import EOS
 from longtake.engines.vibevoice.noise import FrameNoise
 from longtake.engines.vibevoice.plan import Plan, plan_request
 from longtake.engines.vibevoice.prompt import build_prompt
-from longtake.engines.vibevoice.runner import REPLAY_FRAMES, Outcome, Runner, Stream, features_of
+from longtake.engines.vibevoice.runner import Outcome, Runner, Stream, features_of
 from longtake.engines.vibevoice.solver import Solver, solver_table
 from longtake.engines.vibevoice.tokenizer import TextTokenizer
 from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted, plan_tokens
 from longtake.engines.vibevoice.trace import Weights, write_head, write_step
 from longtake.engines.vibevoice.voice_bank import VoiceBank
-from longtake.engines.vibevoice.voice_latents import CHUNK_FRAMES
-from longtake.engines.vibevoice.workspace import encoder_bytes, workspace_bytes
+from longtake.engines.vibevoice.workspace import READ_AT_ONCE, requests_room
 from longtake.nn.faults import free_device_bytes, is_device_fault, is_out_of_memory
-from longtake.nn.kv import KVStore
-
-READ_AT_ONCE = 512  # positions of one beat
-DEVICE_SHARE = 0.95  # of what is free on a device of its own: rows are rounded up, and others may use it, too
 
 
 @dataclass(slots=True, eq=False)
@@ -103,22 +99,27 @@ class VibeVoiceEngine:
         return self._runner.state_bytes
 
     @property
+    def used_bytes(self) -> int:
+        """Keys and values that active requests hold."""
+        return self._runner.kv.used_bytes
+
+    @property
+    def active(self) -> int:
+        """Requests started and not ended."""
+        return len(self._active)
+
+    @property
     def budget_bytes(self) -> int | None:
         """On CUDA what is free beside the model, less the encoder of a new voice and what a beat needs for a moment."""
         model = self.model
         free = free_device_bytes(model.device)
         if free is None:
             return None
-        beat = workspace_bytes(
-            model.config,
-            itemsize=model.dtype.itemsize,
-            codec_itemsize=model.codec_dtype.itemsize,
-            positions=READ_AT_ONCE,
-            streams=self._info.max_active,
-            frames=max(CHUNK_FRAMES, REPLAY_FRAMES),
-        )
-        encoder = encoder_bytes(model.config.acoustic, model.codec_dtype.itemsize)
-        return max(0, int((free - beat - encoder) * DEVICE_SHARE))
+        return requests_room(free, model.config, self._sizes, self._info.max_active)
+
+    @property
+    def _sizes(self) -> Dtypes:
+        return Dtypes(self.model.dtype.itemsize, self.model.codec_dtype.itemsize)
 
     def revision(self, request: SpeakRequest) -> str:
         raise InvariantError("What VibeVoice speaks depends on the past of a passage; it is not to be cached.")
@@ -173,14 +174,7 @@ class VibeVoiceEngine:
 
     def _row_bytes(self, plan: Plan) -> int:
         """Both rows of keys and values, at their largest."""
-        decoder = self.model.config.decoder
-        return KVStore.row_bytes(
-            layers=decoder.num_hidden_layers,
-            kv_heads=decoder.num_key_value_heads,
-            head_dim=decoder.head_dim,
-            dtype=self.model.dtype,
-            capacity=plan.capacity + plan.context,
-        )
+        return kv_bytes(self.model.config.decoder, plan.rows.positions, self.model.dtype.itemsize)
 
     def _open(self, request: SpeakRequest, plan: Plan) -> tuple[Stream, Feed]:
         settings = plan.settings
@@ -196,8 +190,8 @@ class VibeVoiceEngine:
             noise=FrameNoise(request.seed, settings.steps if settings.solver == Solver.SDE else 0),
             table=solver_table(settings.steps, Solver(settings.solver)),
             guidance=settings.guidance,
-            capacity=plan.capacity,
-            context=plan.context,
+            capacity=plan.rows.positive,
+            context=plan.rows.negative,
             past=plan.past,
             steps=len(plan.own.tokens),
             frames=plan.own.frames,
@@ -224,15 +218,20 @@ class VibeVoiceEngine:
             self._give_up(active, error, beat)
 
     def _speak(self, speaking: list[_Active], beat: _Beat) -> list[Outcome]:
-        """One step of the model for all of them. When it fails, the coders' states are anywhere: nobody goes on."""
+        """One step of the model for all of them. When it fails, the coders' states are anywhere: nobody goes on here.
+
+        Whose fault it was that memory ran out cannot be told: each is given up with its trace, to go on when there is
+        room. After anything else the process ends.
+        """
         if not speaking:
             return []
         try:
             return self._runner.step([active.stream for active in speaking])
         except Exception as error:
-            if len(speaking) == 1 and is_out_of_memory(error):
-                active = speaking.pop()
-                self._give_up(active, no_room(error, self._row_bytes(active.plan), self.model.device), beat)
+            if is_out_of_memory(error):
+                while speaking:
+                    active = speaking.pop(0)
+                    self._give_up(active, no_room(error, self._row_bytes(active.plan), self.model.device), beat)
                 return []
             raise lost_step(error, len(speaking), self.place) from error
 
@@ -249,8 +248,9 @@ class VibeVoiceEngine:
             features_192 = features_of(frame).numpy()  # waits for the device: what is asked of the frame is asked here
             if not np.isfinite(features_192).all():
                 raise FloatingPointError("the frame is not finite")
+            chunk = Chunk(request.id, to_pcm(frame.wave_T))  # it may fail, and the trace ends where the chunks end
             active.trace += write_step(outcome.token, features_192)
-            beat.chunks.append(Chunk(request.id, to_pcm(frame.wave_T)))
+            beat.chunks.append(chunk)
         if end := self._end(active, outcome):
             beat.ended.append(replace(end, trace=bytes(active.trace)))
             self.stop(request.id)
@@ -280,7 +280,7 @@ class VibeVoiceEngine:
             failure = mistake(error, active.request)
         if failure is not error:
             failure.__cause__ = error
-        beat.failed.append(Failed(active.request.id, failure))
+        beat.failed.append(Failed(active.request.id, failure, bytes(active.trace)))
 
     @contextmanager
     def _explaining(self, plan: Plan) -> Iterator[None]:

@@ -7,7 +7,7 @@ import torch
 from longtake.core.errors import CapacityError, EngineError, InvariantError, WorkerError
 from longtake.core.memory import free_host_bytes
 from longtake.core.units import format_bytes, format_duration
-from longtake.engines.base import SpeakRequest
+from longtake.engines.base import OUT_OF_MEMORY, SpeakRequest
 from longtake.engines.vibevoice.budget import FRAMES_PER_S
 from longtake.nn.faults import free_device_bytes
 
@@ -25,7 +25,7 @@ def no_room(error: Exception, row_bytes: int, device: torch.device) -> CapacityE
         f"voices and what a beat needs for a moment, and {format_bytes(free_host_bytes() if free is None else free)} "
         f"are free ({_told(error)}). Free memory there, or give a smaller --memory-budget, so that fewer passages are "
         "spoken at once; a smaller model or --dtype bf16 takes less.",
-        code="out_of_memory",
+        code=OUT_OF_MEMORY,
     )
 
 

@@ -19,13 +19,15 @@ from longtake.engines.vibevoice.checkpoint import check_finite, load_encoder, lo
 from longtake.engines.vibevoice.codec import Encoder
 from longtake.engines.vibevoice.config import VibeVoiceConfig
 from longtake.engines.vibevoice.config_file import CONFIG, load_config
+from longtake.engines.vibevoice.dtypes import BF16_FLAGS, has_bf16, host_dtype
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
 from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
 from longtake.engines.vibevoice.lora import merge_lora
 from longtake.engines.vibevoice.model import build_meta
-from longtake.engines.vibevoice.random_model import build_random, build_random_encoder, random_config
+from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
 from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.shapes import random_config
 from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, load_tokenizer
 from longtake.engines.vibevoice.trace import Weights
 from longtake.engines.vibevoice.voice_bank import VoiceBank
@@ -36,9 +38,6 @@ from longtake.voices import VoiceStore
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "microsoft/VibeVoice-1.5B"
-# fp32 is taken on a CPU whose free memory it fills up to this share: where bf16 is computed in, and where it is not.
-NATIVE_SHARE, IMITATED_SHARE = 0.25, 0.5
-_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -126,9 +125,6 @@ def choose_device(asked: str) -> torch.device:
 def choose_dtype(asked: str, device: torch.device, parameters: int) -> torch.dtype:
     """What was asked for, or what the device is quickest with.
 
-    A CPU that does not compute in bf16 takes 2.7 times as long with it as with fp32 (measured, docs/vibevoice.md), and
-    one that does about as long: then it is taken where its half of the memory is worth something.
-
     Args:
         parameters: How many the model has.
 
@@ -142,8 +138,7 @@ def choose_dtype(asked: str, device: torch.device, parameters: int) -> torch.dty
             return torch.bfloat16 if has_bf16 else torch.float16
         if device.type == "mps":
             return torch.float16
-        share = NATIVE_SHARE if _cpu_has_bf16() else IMITATED_SHARE
-        return torch.float32 if 4 * parameters <= share * free_host_bytes() else torch.bfloat16
+        return DTYPES[host_dtype(parameters, free_host_bytes(), is_native=_cpu_has_bf16())]
     if asked not in DTYPES:
         raise InputError(
             f"There is no dtype {asked!r}. Give auto, {', '.join(DTYPES)}.", code="unknown_dtype", param="dtype"
@@ -168,12 +163,8 @@ def _cpu_has_bf16() -> bool:
     look = getattr(torch.cpu, "get_capabilities", None)
     if look is not None:
         found: dict[str, Any] = look()
-        return any(found.get(kind) for kind in _BF16_FLAGS)
-    try:  # torch 2.11 does not tell
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
-    except OSError:
-        return False
-    return not flags.isdisjoint(_BF16_FLAGS)
+        return any(found.get(kind) for kind in BF16_FLAGS)
+    return has_bf16()  # torch 2.11 does not tell
 
 
 def _no_device(asked: str, why: str) -> InputError:

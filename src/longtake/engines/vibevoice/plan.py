@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 from longtake.core.errors import CapacityError, InputError
 from longtake.engines.base import SpeakRequest
-from longtake.engines.vibevoice.budget import expected_frames, frame_limit
+from longtake.engines.vibevoice.budget import Rows, rows_of, step_limit, steps_needed
 from longtake.engines.vibevoice.ending import OTHER_SEED
 from longtake.engines.vibevoice.prompt import measure_prompt
 from longtake.engines.vibevoice.settings import VibeVoiceSettings, read_settings
 from longtake.engines.vibevoice.tokenizer import TextTokenizer
 from longtake.engines.vibevoice.trace import Trace, Weights, join_traces, read_trace
 from longtake.engines.vibevoice.voice_bank import VoiceBank
-
-# Control tokens between frames: END and START at most turns, as far as is known, and never more than frames.
-CONTROL_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +37,8 @@ class Plan:
     limit: int
 
     @property
-    def capacity(self) -> int:
-        """Positions of the positive row."""
-        return self.prompt_tokens + len(self.past.tokens) - len(self.own.tokens) + self.limit
-
-    @property
-    def context(self) -> int:
-        """Positions of the negative row."""
-        return self.capacity - self.prompt_tokens + 1
+    def rows(self) -> Rows:
+        return rows_of(self.prompt_tokens, len(self.past.tokens) - len(self.own.tokens), self.limit)
 
 
 def plan_request(
@@ -71,9 +62,7 @@ def plan_request(
     own = read_trace(request.trace)
     past = [(passage, read_trace(trace).without_end()) for passage, trace in request.past]
     _check_weights([own, *(trace for _, trace in past)], weights)
-    limit = round(frame_limit(request.expected_s) * (1 + CONTROL_SHARE))
-    # What was spoken before is worth its places, but less than the end of what is to be spoken.
-    needed = min(limit, expected_frames(request.expected_s) + 1)
+    limit, needed = step_limit(request.expected_s), steps_needed(request.expected_s)
     while True:
         lines = tuple(
             tuple((line.speaker, line.text) for line in passage.lines)

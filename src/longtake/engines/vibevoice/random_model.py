@@ -12,44 +12,17 @@ What comes out is noise of a bounded level, for as long as one likes: all that i
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from longtake.core.errors import NotFoundError
 from longtake.engines.vibevoice.codec import Encoder
-from longtake.engines.vibevoice.config import CoderConfig, HeadConfig, VibeVoiceConfig
 from longtake.engines.vibevoice.model import ENCODER, VibeVoiceModel, allocate, build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
-from longtake.nn.decoder_config import DecoderConfig
+from longtake.engines.vibevoice.shapes import CONFIGS, random_config
 from longtake.nn.shapes import shapes_only
-
-_REAL_DEPTHS = (3, 3, 3, 3, 3, 3, 8)
-
-
-def _config(decoder: DecoderConfig, *, filters: int, depths: tuple[int, ...]) -> VibeVoiceConfig:
-    return VibeVoiceConfig(
-        decoder=decoder,
-        acoustic=CoderConfig(64, filters, depths),
-        semantic=CoderConfig(128, filters, depths),
-        head=HeadConfig(decoder.hidden_size),
-    )
-
-
-# DecoderConfig(hidden, layers, heads, key heads, feed-forward, vocabulary, window)
-CONFIGS: Mapping[str, VibeVoiceConfig] = MappingProxyType(
-    {
-        "tiny": _config(DecoderConfig(64, 3, 4, 2, 160, 151_936, 65_536), filters=4, depths=(1, 1, 1, 1, 1, 1, 2)),
-        "small": _config(DecoderConfig(256, 6, 4, 2, 1024, 151_936, 65_536), filters=8, depths=_REAL_DEPTHS),
-        "1.5b": _config(DecoderConfig(1536, 28, 12, 2, 8960, 151_936, 65_536), filters=32, depths=_REAL_DEPTHS),
-        "7b": _config(DecoderConfig(3584, 28, 28, 4, 18_944, 152_064, 32_768), filters=32, depths=_REAL_DEPTHS),
-    }
-)
-"""NAME of ``random:NAME`` → shape."""
 
 _AUDIO = "acoustic_tokenizer.decoder.head.conv.conv."
 # As in the golden data less of the condition, and audio well below full scale: -22 dBFS, peaks below -5 (measured).
@@ -57,17 +30,6 @@ _GAINS = {"prediction_head.cond_proj.weight": 0.5, f"{_AUDIO}weight": 0.02}
 _EMBEDDING = "language_model.embed_tokens.weight"
 _BYTES = 256
 _BLOCK = 1_048_573  # a prime, so that no row length divides it
-
-
-def random_config(name: str) -> VibeVoiceConfig:
-    """
-    Raises:
-        NotFoundError: There is no such size (code ``unknown_model``).
-    """
-    if name not in CONFIGS:
-        known = ", ".join(f"random:{size}" for size in CONFIGS)
-        raise NotFoundError(f"There is no model random:{name}. Known: {known}.", code="unknown_model", param="model")
-    return CONFIGS[name]
 
 
 @torch.no_grad()

@@ -1,13 +1,18 @@
-"""What a beat holds for a moment, beside weights, keys and values, and the states of the coders. Knows no device.
+"""What a beat holds for a moment, and what is then left for keys and values. Knows no device, imports no torch.
 
-An upper estimate: it is what admission leaves free on a device of its own.
+An upper estimate of what lies beside weights, keys and values, and the states of the coders: it is what admission
+leaves free on a device of its own.
 """
 
 from __future__ import annotations
 
-from longtake.engines.vibevoice.codec import Encoder
+from longtake.core.memory import SHARE_OF_FREE
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig, VibeVoiceConfig
-from longtake.nn.shapes import shapes_only
+from longtake.engines.vibevoice.footprint import ACOUSTIC_ENCODER, Dtypes, weights
+
+READ_AT_ONCE = 512  # positions of one beat
+FRAMES_AT_ONCE = 8  # the most of a voice encoded at once, or of a past replayed
+DEVICE_SHARE = 0.95  # of what is free on a device of its own: rows are rounded up, and others may use it, too
 
 # Copies of its widest layer that a network holds at once, counted while it ran (tests/unit/.../test_workspace.py).
 _READER_COPIES = 2
@@ -28,12 +33,33 @@ def workspace_bytes(
         streams: That speak at once, a frame each.
         frames: Of a voice encoded at once, or of a past replayed.
     """
+    reading = reading_bytes(config, itemsize=itemsize, positions=positions)
+    return max(reading, coding_bytes(config, codec_itemsize=codec_itemsize, frames=max(streams, frames))) + _SLACK_BYTES
+
+
+def beat_bytes(config: VibeVoiceConfig, sizes: Dtypes, streams: int) -> int:
+    """`workspace_bytes` of an engine for so many streams."""
+    return workspace_bytes(
+        config,
+        itemsize=sizes.model,
+        codec_itemsize=sizes.codec,
+        positions=READ_AT_ONCE,
+        streams=streams,
+        frames=FRAMES_AT_ONCE,
+    )
+
+
+def reading_bytes(config: VibeVoiceConfig, *, itemsize: int, positions: int = READ_AT_ONCE) -> int:
+    """What a piece of a prompt takes while it is read."""
     decoder = config.decoder
     # Gate and up, their product, and the residual; and a mask over the window, as truth and as numbers to be added.
     widest = 3 * decoder.intermediate_size + 4 * decoder.hidden_size
-    reading = positions * (_READER_COPIES * widest * itemsize + config.window * (1 + itemsize))
-    speaking = max(streams, frames) * max(_of_frame(config.acoustic), _of_frame(config.semantic)) * codec_itemsize
-    return max(reading, speaking) + _SLACK_BYTES
+    return positions * (_READER_COPIES * widest * itemsize + config.window * (1 + itemsize))
+
+
+def coding_bytes(config: VibeVoiceConfig, *, codec_itemsize: int, frames: int = FRAMES_AT_ONCE) -> int:
+    """What so many frames take while they are made, heard, or encoded as a voice."""
+    return frames * max(_of_frame(config.acoustic), _of_frame(config.semantic)) * codec_itemsize
 
 
 def _of_frame(coder: CoderConfig) -> int:
@@ -42,7 +68,20 @@ def _of_frame(coder: CoderConfig) -> int:
     return SAMPLES_PER_FRAME * coder.filters * _FEED_FORWARD * _CODER_COPIES
 
 
-def encoder_bytes(coder: CoderConfig, itemsize: int) -> int:
+def encoder_bytes(config: VibeVoiceConfig, sizes: Dtypes) -> int:
     """Weights of the acoustic encoder, which is loaded again for as long as a new voice is encoded."""
-    with shapes_only():
-        return sum(parameter.numel() for parameter in Encoder(coder).parameters()) * itemsize
+    return weights(config, sizes)[ACOUSTIC_ENCODER]
+
+
+def requests_room(free_bytes: int, config: VibeVoiceConfig, sizes: Dtypes, streams: int) -> int:
+    """What requests may hold of a device's own memory.
+
+    Args:
+        free_bytes: Beside the resident model and its states.
+    """
+    return max(0, int((free_bytes - beat_bytes(config, sizes, streams) - encoder_bytes(config, sizes)) * DEVICE_SHARE))
+
+
+def host_room(free_bytes: int) -> int:
+    """The same of host memory, where the encoder, the store and everyone else on the machine live, too."""
+    return max(0, int(free_bytes * SHARE_OF_FREE))

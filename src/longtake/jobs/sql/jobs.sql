@@ -66,6 +66,9 @@ SELECT state, lease_worker, token FROM jobs WHERE id = :id;
 -- name: set_state
 UPDATE jobs SET state = :state, reason = :reason WHERE id = :id;
 
+-- name: set_reason
+UPDATE jobs SET reason = :reason WHERE id = :id AND state = 'running';
+
 -- name: drop_lease
 UPDATE jobs SET lease_worker = NULL, lease_boot = NULL, lease_until = NULL WHERE id = :id;
 

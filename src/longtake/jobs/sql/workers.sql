@@ -5,7 +5,7 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, steps = excluded.steps, a
     beat_mono = excluded.beat_mono, cache_hits = excluded.cache_hits, cache_misses = excluded.cache_misses;
 
 -- name: workers
-SELECT id, engine, pid, boot_id, state, steps, active, beat_mono, cache_hits, cache_misses,
+SELECT id, engine, pid, boot_id, state, steps, active, beat_mono, cache_hits, cache_misses, budget_bytes,
        (SELECT count(*) FROM jobs WHERE lease_worker = w.id) AS held,
        (SELECT max(coalesce(progress_mono, claimed_mono)) FROM jobs WHERE lease_worker = w.id) AS committed_mono
 FROM workers w WHERE state <> 'gone' ORDER BY engine, id;
@@ -20,6 +20,9 @@ ON CONFLICT (id) DO UPDATE SET cache_hits = cache_hits + excluded.cache_hits,
 
 -- name: cache_counts
 SELECT engine, sum(cache_hits) AS hits, sum(cache_misses) AS misses FROM workers GROUP BY engine;
+
+-- name: set_budget
+UPDATE workers SET budget_bytes = :budget_bytes WHERE id = :id;
 
 -- name: forget_worker
 DELETE FROM workers WHERE id = :id;

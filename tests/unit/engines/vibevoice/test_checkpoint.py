@@ -13,7 +13,7 @@ from longtake.engines.vibevoice import model as model_module
 from longtake.engines.vibevoice.checkpoint import INDEX, SINGLE, TensorInfo, check_names, load_encoder, load_model
 from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS, EMBEDDING, LM_HEAD
-from longtake.engines.vibevoice.random_model import CONFIGS
+from longtake.engines.vibevoice.shapes import CONFIGS
 from tests.support import golden
 from tests.support.checkpoints import to_hf, write_checkpoint
 

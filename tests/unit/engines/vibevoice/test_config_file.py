@@ -9,7 +9,7 @@ import pytest
 
 from longtake.core.errors import InputError, NotFoundError
 from longtake.engines.vibevoice.config_file import load_config
-from longtake.engines.vibevoice.random_model import CONFIGS
+from longtake.engines.vibevoice.shapes import CONFIGS
 from tests.support import golden
 from tests.support.checkpoints import hf_config
 

@@ -171,7 +171,29 @@ def test_no_room_in_a_step_fails_the_one_who_speaks_alone(bench: Bench, monkeypa
     assert bench.speak(ask())[0].end is not None
 
 
-@pytest.mark.parametrize("error", [NO_ROOM, BROKEN, ValueError("a bug")])
+def test_no_room_in_a_step_of_several_gives_all_of_them_up_with_their_traces(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coders of all are somewhere between two frames; what each has spoken is enough to go on behind it."""
+    whole = {name: bench.speak(ask(name, seed=number))[0] for number, name in enumerate("ab")}
+    said = {name: Said() for name in "ab"}
+    for number, name in enumerate("ab"):
+        bench.engine.start(ask(name, seed=number))
+    while min(len(one.chunks) for one in said.values()) < 3:
+        bench.beat(said)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.runner, "step", failing(NO_ROOM))
+        failed = {each.request_id: each for each in bench.engine.step().failed}
+    assert {each.error.code for each in failed.values()} == {"out_of_memory"}
+    assert set(failed) == {"a", "b"}
+    assert bench.is_empty()
+    for number, name in enumerate("ab"):
+        rest = bench.speak(ask(name, seed=number, trace=failed[name].trace))[0]
+        resumed = np.concatenate([said[name].pcm, rest.pcm])
+        assert np.abs(resumed - whole[name].pcm).max() <= 33  # a resume is exact to 1e-3
+
+
+@pytest.mark.parametrize("error", [BROKEN, ValueError("a bug")])
 def test_a_step_that_fails_for_several_ends_the_process(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from longtake.engines.vibevoice.model import build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS, LM_HEAD, Place, is_ignored, places, to_original
-from longtake.engines.vibevoice.random_model import CONFIGS
+from longtake.engines.vibevoice.shapes import CONFIGS
 from tests.support import golden
 
 

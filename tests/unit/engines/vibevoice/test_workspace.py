@@ -9,11 +9,12 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from longtake.engines.vibevoice import engine as engine_module
-from longtake.engines.vibevoice.engine import DEVICE_SHARE
+from longtake.engines.vibevoice.footprint import SIZES
 from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.random_model import CONFIGS, build_random_encoder
+from longtake.engines.vibevoice.random_model import build_random_encoder
+from longtake.engines.vibevoice.shapes import CONFIGS
 from longtake.engines.vibevoice.voice_latents import encode_voice
-from longtake.engines.vibevoice.workspace import _SLACK_BYTES, encoder_bytes, workspace_bytes
+from longtake.engines.vibevoice.workspace import _SLACK_BYTES, DEVICE_SHARE, encoder_bytes, workspace_bytes
 from longtake.nn.kv import KVStore, Segment
 from tests.unit.engines.vibevoice.conftest import Bench
 
@@ -78,7 +79,7 @@ def test_the_coders_hold_no_more_than_is_stated(tiny: VibeVoiceModel, frames: in
 
 def test_the_encoder_is_as_large_as_it_is() -> None:
     encoder = build_random_encoder("tiny", dtype=torch.bfloat16, device="cpu")
-    assert encoder_bytes(TINY.acoustic, 2) == sum(parameter.nbytes for parameter in encoder.parameters())
+    assert encoder_bytes(TINY, SIZES["bf16"]) == sum(parameter.nbytes for parameter in encoder.parameters())
 
 
 def test_the_budget_is_what_is_left_on_the_device(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,5 +87,5 @@ def test_the_budget_is_what_is_left_on_the_device(bench: Bench, monkeypatch: pyt
     beat = workspace_bytes(TINY, itemsize=4, codec_itemsize=4, positions=512, streams=8, frames=8)
     for free in (10 << 30, beat):
         monkeypatch.setattr(engine_module, "free_device_bytes", lambda device, free=free: free)
-        left = free - beat - encoder_bytes(TINY.acoustic, 4)
+        left = free - beat - encoder_bytes(TINY, SIZES["fp32"])
         assert bench.engine.budget_bytes == max(0, int(left * DEVICE_SHARE))
