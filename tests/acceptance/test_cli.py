@@ -231,7 +231,7 @@ def test_a_read_only_disk_is_told_and_lint_works_on_it(tmp_path: Path, env: dict
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         for arguments in (["say", "-", "-o", "a.mp3"], ["jobs"], ["resume"]):
             told = run(*arguments, "--data", disk / "data", env=env, cwd=tmp_path, stdin=TWO.encode(), code=2).stderr
-            assert re.search(r"cannot be used: .* cannot be written\. Name another with --data", told), told
+            assert re.search(r"cannot be used: .* cannot be written\. Mend it, or name another with --data", told), told
         run("lint", "-", "--data", disk / "data", env=env, cwd=tmp_path, stdin=TWO.encode())
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

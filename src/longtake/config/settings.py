@@ -66,12 +66,16 @@ class LimitSettings(Node):
 
 class KeepSettings(Node):
     days: float | None = Field(
-        None, gt=0, description="Jobs are deleted with their audio so many days after they ended; never when unset."
+        None,
+        gt=0,
+        description="Jobs are deleted with their audio so many days after they ended (an earlier version: after it "
+        "became one and the new take ended); never when unset.",
     )
     gb: float | None = Field(
         None,
         gt=0,
-        description="When the files of all jobs take more GB (10⁹ bytes), the jobs that ended first are deleted.",
+        description="When the files of all jobs take more GB (10⁹ bytes), the jobs that ended first are deleted. A "
+        "file that several jobs have, as with an earlier version, counts once.",
     )
 
 
