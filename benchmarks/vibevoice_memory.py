@@ -4,10 +4,10 @@
     kv        both rows of a job of so many minutes, written to their ends
     peak      the most while a voice is encoded, a prompt is read and frames are spoken beside those rows
 
-Resident is what the kernel says of this process, less what it took after the toy has spoken a word, before the model is loaded; it is
-looked at every 10 ms. The planned peak has workspace for eight streams and a mask over the whole window, which a short
-run does not touch: what counts is that the peak is not above it, and how far below. Exit code 1 when weights or keys
-and values are off by more than 5 %, or the peak is above the plan by as much.
+Resident is what the kernel says of this process, less what it had when the toy had spoken a word; it is looked at every
+10 ms. The planned peak has workspace for eight streams and a mask over the whole window, which a short run does not
+touch: what counts is that the peak is not above it, and how far below. Exit code 1 when weights or keys and values are
+off by more than 5 %, or the peak is above the plan by as much.
 """
 
 from __future__ import annotations
