@@ -84,6 +84,13 @@ def test_what_it_waits_for_is_asked_only_while_it_waits() -> None:
     follow(looks(at(1), at(2, State.DONE)), Notes(), lambda: pytest.fail("it was asked"))
 
 
+def test_a_job_that_waits_for_memory_says_so_whoever_holds_it() -> None:
+    notes, reason = Notes(), "waits for memory: needs 1.2 GiB, 0.4 GiB of 6.0 GiB are free; 3 jobs before it"
+    held, put_back = replace(at(1), reason=reason), replace(at(1, State.QUEUED), reason=reason)
+    follow(looks(held, put_back, replace(at(1), reason=None), at(2, State.DONE)), notes, str)
+    assert [note for _, _, note in notes.seen] == [reason, reason, "", ""]
+
+
 def test_the_screen_is_given_back_when_looking_fails() -> None:
     notes = Notes()
     with pytest.raises(KeyboardInterrupt):
