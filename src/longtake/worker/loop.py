@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from functools import partial
 from typing import TypeGuard
 
@@ -33,10 +32,12 @@ from longtake.jobs.records import Claim, Kind
 from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.mend import mend
-from longtake.worker.pressure import CALM_S, Pressure
+from longtake.worker.preemption import Preemption
+from longtake.worker.pressure import Pressure
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict
 from longtake.worker.reuse import Reuse
 from longtake.worker.run import STRETCH_AUDIO_S, JobRun
+from longtake.worker.verdicts import Verdict, Verdicts, tell_lost
 from longtake.worker.waits import Teller, put_back, ran_out
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,10 @@ class WorkerLoop:
         self._scheduler = Scheduler(engine.info.max_active, budget_bytes)
         self.reuse = Reuse(engine, cache)
         self._pressure = pressure or Pressure(budget_bytes, lambda: budget_bytes, 0, clock)
+        self._preemption = Preemption(self._scheduler, self._pressure, clock, keeps_traces=engine.info.keeps_traces)
         self._teller = Teller(desk, self._pressure)
-        self._rests_until_s = float("-inf")  # memory ran out though nobody else held any
         self._runs: dict[str, JobRun] = {}
-        self._verdicts: list[tuple[Claim, Callable[[], object]]] = []
+        self._verdicts = Verdicts()
         self._news = threading.Event()
         self._is_stopping = False
         self._seen_version = -1
@@ -123,12 +124,12 @@ class WorkerLoop:
         for run in list(self._runs.values()):
             self._checkpoint(run)
             self._let_go(run, partial(self._desk.release, run.claim))
-        self._settle()
+        self._verdicts.settle()
 
     # Looking
 
     def _look(self) -> None:
-        self._settle()
+        self._verdicts.settle()
         for run in list(self._runs.values()):
             if run.recorder.outcome is not None:
                 self._steps += 1
@@ -164,9 +165,9 @@ class WorkerLoop:
     def _claim(self) -> None:
         while not self._is_stopping:
             batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
-            if len(self._runs) - batch >= FAST_LANE or self._clock.monotonic_s() < self._rests_until_s:
+            if len(self._runs) - batch >= FAST_LANE or self._preemption.is_resting:
                 return
-            most = 1 if self._is_scarce else self._settings.max_jobs
+            most = 1 if self._preemption.is_scarce else self._settings.max_jobs
             if any(run.is_suspect for run in self._runs.values()):
                 return
             claim = self._desk.claim(
@@ -186,11 +187,11 @@ class WorkerLoop:
         try:
             claim = mend(claim, self._desk, self._folder, keeps_traces=info.keeps_traces)
         except LeaseLostError:
-            _tell_lost(claim)
+            tell_lost(claim)
             return
         except (TransientError, DiskFullError) as error:
             log.warning("the job cannot be begun now: %s", error, extra={"job": claim.job.id})
-            self._verdicts.append((claim, partial(self._desk.release, claim)))
+            self._verdicts.add(claim, partial(self._desk.release, claim))
             return
         recorder = Recorder(claim, self._desk, self._folder, keeps_traces=info.keeps_traces, news=self._news.set)
         self._runs[claim.job.id] = JobRun(claim, recorder, past_passages=info.past_passages)
@@ -290,40 +291,19 @@ class WorkerLoop:
 
     # Memory
 
-    @property
-    def _is_scarce(self) -> bool:
-        """So that jobs had to leave: none is taken up before there is room again."""
-        return self._pressure.is_short and self._engine.info.keeps_traces
-
     def _mind_memory(self) -> None:
-        """Another program may have taken memory: the youngest job leaves, one at a look, but for the last."""
-        scheduler, pressure = self._scheduler, self._pressure
-        pressure.look(scheduler.used_bytes)
-        if pressure.is_low and self._engine.info.keeps_traces:  # of another engine what is half spoken would be lost
-            speaking = [run for run in self._runs.values() if scheduler.is_active(run.claim.job.id)]
-            if len(speaking) > 1:
-                youngest = max(speaking, key=lambda run: (-run.claim.job.kind.priority, run.claim.job.number))
-                self._put_back(youngest, put_back(pressure))
-        scheduler.limit_bytes = pressure.limit_bytes
+        if (youngest := self._preemption.look(self._runs.values())) is not None:
+            self._put_back(youngest, put_back(self._pressure))
 
     def _run_out(self, failures: list[Failed]) -> None:
-        """The device had no room for these after all: fewer side by side, and those go on later."""
-        scheduler = self._scheduler
-        held = scheduler.used_bytes
-        least = min(scheduler.used_by_request(failed.request_id) for failed in failures)
-        for failed in failures:
-            scheduler.end(failed.request_id)
-        is_alone = len(failures) == 1 and not scheduler.active
-        self._pressure.run_out(held, least)
-        scheduler.limit_bytes = self._pressure.limit_bytes
+        is_alone = self._preemption.run_out(failures)
         for failed in failures:
             if (run := self._run_of(failed.request_id)) is None:
                 continue
             if failed.trace:
                 run.cut(failed.request_id, failed.trace)
             log.warning("memory ran out: %s", failed.error, extra={"job": run.claim.job.id})
-            if is_alone:  # nobody is in its way, so it is not tried for ever
-                self._rests_until_s = self._clock.monotonic_s() + CALM_S
+            if is_alone:
                 self._let_go(run, partial(self._desk.stumble, run.claim, error_to_dict(failed.error)))
             else:
                 self._put_back(run, ran_out(failed.error.message))
@@ -367,11 +347,11 @@ class WorkerLoop:
 
     def _lose(self, run: JobRun) -> None:
         """Another worker may have it by now: not a word more is written of it."""
-        _tell_lost(run.claim)
+        tell_lost(run.claim)
         run.recorder.lose()
         self._let_go(run, None)
 
-    def _let_go(self, run: JobRun, verdict: Callable[[], object] | None) -> None:
+    def _let_go(self, run: JobRun, verdict: Verdict | None) -> None:
         """Stop all work on the job, let the recorder commit what it was given, then write the verdict."""
         claim = run.claim
         if self._runs.pop(claim.job.id, None) is None:
@@ -382,25 +362,9 @@ class WorkerLoop:
         run.recorder.stop()
         self._steps += 1 + run.recorder.steps
         if verdict is not None:
-            self._verdicts.append((claim, verdict))
-            self._settle()
-
-    def _settle(self) -> None:
-        """Write what was decided; a store that is full or busy is asked again at the next beat."""
-        verdicts, self._verdicts = self._verdicts, []
-        for claim, verdict in verdicts:
-            try:
-                verdict()
-            except LeaseLostError:
-                _tell_lost(claim)
-            except (TransientError, DiskFullError) as error:
-                log.warning("verdict not written yet: %s", error, extra={"job": claim.job.id})
-                self._verdicts.append((claim, verdict))
+            self._verdicts.add(claim, verdict)
+            self._verdicts.settle()
 
 
 def _is_out_of_memory(error: BaseException) -> TypeGuard[CapacityError]:
     return isinstance(error, CapacityError) and error.code == OUT_OF_MEMORY
-
-
-def _tell_lost(claim: Claim) -> None:
-    log.warning("lease lost: %s is another's, not ours under token %d", claim.job.id, claim.token)
