@@ -14,6 +14,7 @@ import numpy as np
 
 from longtake.core.errors import CapacityError, InputError
 from longtake.core.records import EngineInfo, PassageShape, Voice
+from longtake.core.stats import EngineStats
 from longtake.core.units import SAMPLE_RATE_HZ
 from longtake.engines import registry
 from longtake.engines.base import Chunk, Cost, End, Ended, Engine, Loads, SpeakRequest, StepResult
@@ -116,6 +117,9 @@ class EchoEngine:
 
     def stop(self, request_id: str) -> None:
         self._active.pop(request_id, None)
+
+    def stats(self) -> EngineStats:
+        return EngineStats()
 
     def close(self) -> None:
         self._active.clear()

@@ -8,6 +8,7 @@ import numpy as np
 
 from longtake.core.errors import EngineError, InputError, WorkerError
 from longtake.core.records import EngineInfo, Mark, PassageShape
+from longtake.core.stats import EngineStats
 from longtake.engines.base import Chunk, Cost, End, Ended, Failed, SpeakRequest, StepResult
 
 BEATS = 2  # chunks a passage
@@ -82,6 +83,9 @@ class NumberEngine:
     def stop(self, request_id: str) -> None:
         self.stopped.append(request_id)
         self._forget(request_id)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(frames=10 * len(self.spoken))
 
     def close(self) -> None:
         self.active.clear()

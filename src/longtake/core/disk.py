@@ -10,6 +10,7 @@ from pathlib import Path
 from longtake.core.errors import DiskFullError, LongtakeError, WorkerError
 from longtake.core.failpoints import reach
 
+WRITE_FAILED = "write_failed"  # code of a WorkerError
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -24,7 +25,7 @@ def disk_error(error: OSError, path: Path | None) -> LongtakeError:
     if error.errno in _NO_ROOM:
         where = f"The folder {path.parent}" if path else "The disk"
         return DiskFullError(f"{where} has no room for more audio ({reason}). Free some space, then try again.")
-    return WorkerError(f"Could not write {path or 'the audio'}: {reason}.", code="write_failed")
+    return WorkerError(f"Could not write {path or 'the audio'}: {reason}.", code=WRITE_FAILED)
 
 
 def commit_file(tmp: Path, final: Path, what: str = "file") -> None:

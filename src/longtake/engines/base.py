@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from longtake.core.errors import LongtakeError
 from longtake.core.records import EngineInfo, Mark, Passage, Voice
+from longtake.core.stats import EngineStats
 
 OUT_OF_MEMORY = "out_of_memory"  # code of a CapacityError
 
@@ -170,6 +171,10 @@ class Engine(Protocol):
 
     def stop(self, request_id: str) -> None:
         """Forget the request and free what it holds; unknown ids are ignored."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """What it has counted and holds. Asked some times a second, so it must not wait for the device."""
         ...
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ jobs/<id>/forgotten        empty: the job's rows are being deleted, and then its
 cache/                     passages spoken before, for other jobs (room `cache`); deleted at any time without harm
 voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
 logs/                      what the workers wrote
+run/                       what the workers count, a small file each, written every half second
 reserve                    room kept for the job store, given back when another program fills the disk
 =========================  ==================================================================================
 """
@@ -106,6 +107,11 @@ class DataFolder:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """May be missing; nothing depends on it."""
+        return self.root / "run"
 
     @property
     def voices(self) -> Path:

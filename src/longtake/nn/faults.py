@@ -1,4 +1,4 @@
-"""What a RuntimeError of torch means: no room, a broken device, or neither. Knows no model."""
+"""What a RuntimeError of torch means: no room, a broken device, or neither; and what room there is. Knows no model."""
 
 from __future__ import annotations
 
@@ -30,3 +30,10 @@ def free_device_bytes(device: torch.device) -> int | None:
         return None
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def taken_device_bytes(device: torch.device) -> tuple[int | None, int | None]:
+    """What tensors take of a device's own memory, and what torch keeps there for them; None where it has none."""
+    if device.type != "cuda":
+        return None, None
+    return torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)

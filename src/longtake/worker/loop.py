@@ -31,10 +31,11 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Kind
 from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
+from longtake.worker.figures import Figures
 from longtake.worker.mend import mend
 from longtake.worker.preemption import Preemption
 from longtake.worker.pressure import Pressure
-from longtake.worker.recorder import Outcome, Recorder, error_to_dict
+from longtake.worker.recorder import Outcome, Recorder, error_to_dict, is_write_failure
 from longtake.worker.reuse import Reuse
 from longtake.worker.run import STRETCH_AUDIO_S, JobRun
 from longtake.worker.verdicts import Verdict, Verdicts, tell_lost
@@ -75,6 +76,7 @@ class WorkerLoop:
         self._clock = clock
         self._scheduler = Scheduler(engine.info.max_active, budget_bytes)
         self.reuse = Reuse(engine, cache)
+        self.figures = Figures(engine, self._scheduler, self.reuse, clock)
         self._pressure = pressure or Pressure(budget_bytes, lambda: budget_bytes, 0, clock)
         self._preemption = Preemption(self._scheduler, self._pressure, clock, keeps_traces=engine.info.keeps_traces)
         self._teller = Teller(desk, self._pressure)
@@ -115,9 +117,7 @@ class WorkerLoop:
             replayed = self._schedule()
             self._steps += replayed
             if self._scheduler.active:
-                self._take(self._engine.step())
-                self._scheduler.count_step()
-                self._steps += 1
+                self._step()
             elif not replayed:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
@@ -125,10 +125,12 @@ class WorkerLoop:
             self._checkpoint(run)
             self._let_go(run, partial(self._desk.release, run.claim))
         self._verdicts.settle()
+        self.figures.look(0)
 
     # Looking
 
     def _look(self) -> None:
+        self.figures.look(len(self._runs))
         self._verdicts.settle()
         for run in list(self._runs.values()):
             if run.recorder.outcome is not None:
@@ -195,6 +197,7 @@ class WorkerLoop:
             return
         recorder = Recorder(claim, self._desk, self._folder, keeps_traces=info.keeps_traces, news=self._news.set)
         self._runs[claim.job.id] = JobRun(claim, recorder, past_passages=info.past_passages)
+        self.figures.claimed(claim)
         recorder.start()
 
     # Speaking
@@ -210,7 +213,8 @@ class WorkerLoop:
             if holder is None:
                 continue  # a request of the same job was refused a moment ago, and the job has failed
             try:
-                self._engine.start(holder.request(candidate.id))
+                with self.figures.busy():
+                    self._engine.start(holder.request(candidate.id))
             except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
                 if isinstance(error, WorkerError) and not isinstance(error, EngineError):
                     raise
@@ -251,7 +255,17 @@ class WorkerLoop:
             return False
         run.take(Chunk(request.id, entry.pcm_T), self._clock.monotonic_s())
         run.end(Ended(request.id, End.FINISHED, entry.marks), is_cached=True)
+        self.figures.heard(run.claim.job.id)
         return True
+
+    def _step(self) -> None:
+        active = self._scheduler.active
+        with self.figures.busy():
+            result = self._engine.step()
+        self.figures.stepped(active, result)
+        self._take(result)
+        self._scheduler.count_step()
+        self._steps += 1
 
     def _take(self, result: StepResult) -> None:
         now = self._clock.monotonic_s()
@@ -259,6 +273,7 @@ class WorkerLoop:
             if run := self._run_of(chunk.request_id):
                 run.take(chunk, now)
                 self.reuse.take(chunk)
+                self.figures.heard(run.claim.job.id)
         for ended in result.ended:
             self._scheduler.end(ended.request_id)
             if run := self._run_of(ended.request_id):
@@ -273,6 +288,7 @@ class WorkerLoop:
                 run.cut(request_id, self._engine.trace(request_id))
 
     def _take_ended(self, run: JobRun, ended: Ended) -> None:
+        self.figures.ended(ended)
         if ended.end is End.FINISHED:
             run.end(ended)
             self.reuse.end(ended)
@@ -296,6 +312,7 @@ class WorkerLoop:
             self._put_back(youngest, put_back(self._pressure))
 
     def _run_out(self, failures: list[Failed]) -> None:
+        self.figures.out_of_memory += len(failures)
         is_alone = self._preemption.run_out(failures)
         for failed in failures:
             if (run := self._run_of(failed.request_id)) is None:
@@ -310,6 +327,7 @@ class WorkerLoop:
 
     def _put_back(self, run: JobRun, reason: str) -> None:
         """Into the queue, with all that is spoken."""
+        self.figures.preemptions += 1
         self._checkpoint(run)
         self._let_go(run, partial(self._desk.release, run.claim, reason))
 
@@ -318,6 +336,7 @@ class WorkerLoop:
     def _conclude(self, run: JobRun) -> None:
         """The recorder has ended by itself."""
         claim, error = run.claim, run.recorder.error
+        self.figures.write_failures += is_write_failure(error)
         if run.recorder.outcome is Outcome.FINISHED:
             log.info("job done", extra={"job": claim.job.id})
             self._let_go(run, None)
@@ -360,6 +379,7 @@ class WorkerLoop:
             self._engine.stop(request_id)
         self.reuse.forget(claim.job.id)
         run.recorder.stop()
+        self.figures.let_go(claim.job.id)
         self._steps += 1 + run.recorder.steps
         if verdict is not None:
             self._verdicts.add(claim, verdict)

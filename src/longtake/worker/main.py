@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 
 from longtake.cache import PassageCache
 from longtake.config import EngineSettings
 from longtake.core.clock import SystemClock
 from longtake.core.errors import CapacityError, InputError, LongtakeError
+from longtake.core.stats import StepStats
 from longtake.core.units import format_bytes
 from longtake.engines.base import EngineAbout
 from longtake.engines.registry import about
@@ -20,6 +22,7 @@ from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
+from longtake.worker.figures import Reporter
 from longtake.worker.heart import Heart, Pulse
 from longtake.worker.loop import WorkerLoop
 from longtake.worker.memory import budget_bytes, watch
@@ -59,8 +62,15 @@ def main() -> int:
         lambda: Pulse(state, loop.steps, loop.active, loop.reuse.hits, loop.reuse.misses) if loop else Pulse(state),
         settings.worker.heartbeat_s,
     )
+    nothing = StepStats(assignment.worker_id, assignment.engine, os.getpid(), clock.boot_id, clock.monotonic_s(), state)
+    reporter = Reporter(
+        folder.run,
+        lambda: replace(loop.figures.latest, worker_id=assignment.worker_id) if loop else nothing,
+        clock,
+    )
     try:
         heart.start()
+        reporter.start()
         known = about(assignment.engine)
         engine = known.load(_given(settings.engine) | _voices(known, folder))
         budget = budget_bytes(settings.engine.memory_budget, engine.budget_bytes)
@@ -78,6 +88,7 @@ def main() -> int:
         engine.close()
         heart.stop()
         heart.beat()  # the last counts
+        reporter.stop()
         desk.sign_off()
         db.close()
     except LongtakeError as error:

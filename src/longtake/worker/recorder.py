@@ -32,8 +32,8 @@ from longtake.audio import (
     read_trace,
     write_stretch,
 )
-from longtake.core.disk import disk_error
-from longtake.core.errors import CapacityError, InputError, LeaseLostError, LongtakeError, WorkerError
+from longtake.core.disk import WRITE_FAILED, disk_error
+from longtake.core.errors import CapacityError, DiskFullError, InputError, LeaseLostError, LongtakeError, WorkerError
 from longtake.core.failpoints import reach
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
@@ -343,6 +343,13 @@ _KINDS: tuple[tuple[type[LongtakeError], str], ...] = (
     (WorkerError, "engine_error"),
     (LongtakeError, "server_error"),
 )
+
+
+def is_write_failure(error: BaseException | None) -> bool:
+    """The disk would not take the audio: it is full, or broken."""
+    if isinstance(error, WorkerError):
+        return error.code == WRITE_FAILED
+    return isinstance(error, DiskFullError | OSError)
 
 
 def error_to_dict(error: BaseException) -> dict[str, str | None]:

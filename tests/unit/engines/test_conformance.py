@@ -162,3 +162,15 @@ def test_default_voices_are_distinct_and_known(bench: Any) -> None:
     assert list(voices) == [1, 2, 3, 4, 7]
     assert len(set(voices.values())) == 5
     assert all(bench.about.find_voice(voice) is not None for voice in voices.values())
+
+
+def test_counts_never_fall(bench: Any) -> None:
+    before = bench.engine.stats()
+    bench.say(TEXTS[0])
+    after = bench.engine.stats()
+    for name in ("frames", "tokens", "read_tokens"):
+        then, now = getattr(before, name), getattr(after, name)
+        assert (then is None) == (now is None)
+        assert then is None or then <= now
+    assert set(before.parts_s) <= set(after.parts_s)
+    assert all(after.parts_s[part] >= seconds for part, seconds in before.parts_s.items())

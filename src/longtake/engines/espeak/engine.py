@@ -10,6 +10,7 @@ import numpy as np
 
 from longtake.core.errors import EngineError, InputError, InvariantError
 from longtake.core.records import EngineInfo, Line, Mark
+from longtake.core.stats import EngineStats
 from longtake.core.units import SAMPLE_RATE_HZ, seconds_of
 from longtake.engines.base import Chunk, Cost, End, Ended, Failed, SpeakRequest, StepResult
 from longtake.engines.espeak.library import LIBRARY_RATE_HZ, Library, WordStart
@@ -125,6 +126,10 @@ class EspeakEngine:
 
     def stop(self, request_id: str) -> None:
         self._active.pop(request_id, None)
+
+    def stats(self) -> EngineStats:
+        """It has no frames, no tokens and no parts."""
+        return EngineStats()
 
     def close(self) -> None:
         self._active.clear()

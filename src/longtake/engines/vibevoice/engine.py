@@ -16,6 +16,7 @@ from torch import Tensor
 
 from longtake.core.errors import EngineError, InvariantError, LongtakeError, WorkerError
 from longtake.core.records import EngineInfo
+from longtake.core.stats import EngineStats
 from longtake.engines.base import Chunk, Cost, Ended, Failed, SpeakRequest, StepResult
 from longtake.engines.vibevoice.ending import end_at_limit, end_of_speech
 from longtake.engines.vibevoice.failures import broken, lost_step, mistake, no_room, not_finite
@@ -33,7 +34,7 @@ from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted, plan_to
 from longtake.engines.vibevoice.trace import Weights, write_head, write_step
 from longtake.engines.vibevoice.voice_bank import VoiceBank
 from longtake.engines.vibevoice.workspace import READ_AT_ONCE, requests_room
-from longtake.nn.faults import free_device_bytes, is_device_fault, is_out_of_memory
+from longtake.nn.faults import free_device_bytes, is_device_fault, is_out_of_memory, taken_device_bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +80,7 @@ class VibeVoiceEngine:
         self._weights = weights
         self._is_random = is_random
         self._active: dict[str, _Active] = {}
+        self._frames = self._tokens = self._read_tokens = 0
 
     @property
     def info(self) -> EngineInfo:
@@ -161,6 +163,18 @@ class VibeVoiceEngine:
         if active is not None:
             self._runner.close(active.stream)
 
+    def stats(self) -> EngineStats:
+        allocated, reserved = taken_device_bytes(self.model.device)
+        return EngineStats(
+            frames=self._frames,
+            tokens=self._tokens,
+            read_tokens=self._read_tokens,
+            parts_s=dict(self._runner.parts.seconds),
+            kv_bytes=self._runner.kv.used_bytes,
+            device_allocated_bytes=allocated,
+            device_reserved_bytes=reserved,
+        )
+
     def close(self) -> None:
         for request_id in list(self._active):
             self.stop(request_id)
@@ -210,12 +224,15 @@ class VibeVoiceEngine:
         active = next((each for each in self._active.values() if each.feed is not None), None)
         if active is None or active.feed is None:
             return
+        stream = active.stream
+        before = stream.position + stream.context
         try:
             with self._explaining(active.plan):
-                if not self._runner.read(active.stream, active.feed, READ_AT_ONCE):
+                if not self._runner.read(stream, active.feed, READ_AT_ONCE):
                     active.feed = None
         except Exception as error:
             self._give_up(active, error, beat)
+        self._read_tokens += stream.position + stream.context - before
 
     def _speak(self, speaking: list[_Active], beat: _Beat) -> list[Outcome]:
         """One step of the model for all of them. When it fails, the coders' states are anywhere: nobody goes on here.
@@ -240,6 +257,8 @@ class VibeVoiceEngine:
         if outcome.error is not None:
             raise outcome.error
         request, frame = active.request, outcome.frame
+        self._tokens += 1
+        self._frames += frame is not None
         if not active.trace:
             active.trace += write_head(self._weights)
         if frame is None:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from longtake.core.errors import InvariantError
+from longtake.engines.vibevoice import parts
 from longtake.engines.vibevoice.feed import LATENTS, SEMANTICS, Feed
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
@@ -142,6 +143,7 @@ class Runner:
         self._hearing = model.semantic_tokenizer.encoder.init_state(slots, codec, weight.device)
         self._free_slots = list(range(slots))[::-1]  # the lowest first: neighbours need no gathering
         self._times: dict[SolverTable, Tensor] = {}
+        self.parts = parts.Parts(weight.device)
         self._device, self._dtype, self._codec_dtype = weight.device, weight.dtype, codec
 
     @property
@@ -208,6 +210,12 @@ class Runner:
     @torch.inference_mode()
     def read(self, stream: Stream, feed: Feed, count: int) -> int:
         """Let the decoder read at most ``count`` embeddings of the feed; gives how many there are left to read."""
+        self.parts.begin()
+        left = self._read(stream, feed, count)
+        self.parts.end(parts.PREFILL)
+        return left
+
+    def _read(self, stream: Stream, feed: Feed, count: int) -> int:
         left = len(feed) - 1 - stream.position
         if left:
             count = min(count, left)
@@ -226,7 +234,9 @@ class Runner:
     @torch.inference_mode()
     def step(self, streams: Sequence[Stream]) -> list[Outcome]:
         """One step of each stream; every outcome depends on its stream alone."""
+        self.parts.begin()
         draft = self._decode(streams)
+        self.parts.end(parts.LM)
         speaking = [b for b, token in enumerate(draft.tokens) if token == DIFFUSION]
         if speaking:
             self._speak(streams, speaking, draft)
@@ -258,6 +268,7 @@ class Runner:
     def _speak(self, streams: Sequence[Stream], speaking: list[int], draft: _Draft) -> None:
         model = self.model
         latent_F64 = self._diffuse(streams, speaking, draft)
+        self.parts.end(parts.DIFFUSION)
         vae_F64 = latent_F64 / model.speech_scaling_factor.float() - model.speech_bias_factor.float()
         rows = self._rows(streams, speaking)
         codec = self._codec_dtype
@@ -266,6 +277,7 @@ class Runner:
         acoustic_FH = model.acoustic_connector(latent_F64.to(self._dtype))
         semantic_FH = model.semantic_connector(semantic_F128.to(self._dtype))
         input_FH = acoustic_FH + semantic_FH
+        self.parts.end(parts.CODEC)
         for f, b in enumerate(speaking):
             streams[b].input_H = input_FH[f]
             draft.frames[b] = Frame(

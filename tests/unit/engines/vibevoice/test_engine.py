@@ -359,3 +359,18 @@ def test_half_precision_speaks_about_the_same(
     (rest,) = half.speak(replace(request, trace=trace))
     assert said_again["r"].pcm.size + rest.pcm.size == said.pcm.size
     assert half.is_empty()
+
+
+def test_it_tells_what_it_has_counted_and_holds(bench: Bench) -> None:
+    before = bench.engine.stats()
+    (said,) = bench.speak(ask(expected_s=4.0))
+    after = bench.engine.stats()
+    assert (before.frames, after.frames) == (0, 30)
+    assert after.tokens == len(read_trace(said.trace).tokens)
+    assert after.read_tokens is not None
+    assert after.read_tokens > 20, "the prompt"
+    assert set(after.parts_s) == {"lm", "diffusion", "codec", "prefill"}
+    assert min(after.parts_s.values()) > 0
+    assert (after.kv_bytes, after.device_allocated_bytes) == (0, None)
+    bench.engine.start(ask())
+    assert bench.engine.stats().kv_bytes == bench.engine.used_bytes > 0
