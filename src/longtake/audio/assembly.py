@@ -10,6 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
+from longtake.audio.behind import EncoderBehind
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import AudioFormat, Pcm
 from longtake.audio.join import Joiner
@@ -17,7 +20,7 @@ from longtake.audio.loudness import Leveller, Loudness
 from longtake.core.disk import disk_error
 from longtake.core.units import SAMPLE_RATE_HZ
 
-_FLUSH_EVERY_SAMPLES = SAMPLE_RATE_HZ
+_BLOCK_SAMPLES = SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,9 @@ class Assembly:
         self._before_block = before_block
         self._joiner = Joiner(fade_s)
         self._leveller = Leveller(loudness)
-        self._encoder = Encoder(part, audio_format)
-        self._unflushed = 0
+        self._encoder = EncoderBehind(Encoder(part, audio_format))
+        self._waiting: list[Pcm] = []
+        self._waiting_samples = 0
         self._is_open = True
 
     @property
@@ -81,7 +85,7 @@ class Assembly:
         return self._encoder.visible_seconds
 
     def add(self, silence_before_s: float, pcm: Iterable[Pcm]) -> None:
-        """Append a passage after its silence; what could be encoded is visible to readers of the part on return.
+        """Append a passage after its silence; it is visible to readers of the part as soon as it is encoded.
 
         Args:
             silence_before_s: Seconds, rounded to the nearest sample.
@@ -90,11 +94,12 @@ class Assembly:
         for joined in self._joiner.add(silence_before_s, pcm):
             self._before_block()
             self._encode(self._leveller.push(joined))
-        self._encoder.flush()
+        self._hand_over()
 
     def finish(self) -> AudioFile:
         """Write what is still held, close the file, and make its bytes durable."""
         self._encode(self._leveller.finish())
+        self._hand_over()
         self._encoder.close()
         self._is_open = False
         try:
@@ -108,12 +113,12 @@ class Assembly:
         """Close without finishing. Never raises; does nothing after `finish`.
 
         Args:
-            keep: Leave the part where it is, for readers; otherwise it is removed.
+            keep: Leave the part where it is, for readers, with all that was added; otherwise it is removed.
         """
         if not self._is_open:
             return
         self._is_open = False
-        self._encoder.abort()
+        self._encoder.abort(drain=keep)
         if not keep:
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
@@ -127,8 +132,12 @@ class Assembly:
 
     def _encode(self, blocks: Iterable[Pcm]) -> None:
         for block in blocks:
-            self._encoder.write(block)
-            self._unflushed += block.size
-            if self._unflushed >= _FLUSH_EVERY_SAMPLES:
-                self._encoder.flush()
-                self._unflushed = 0
+            self._waiting.append(block)
+            self._waiting_samples += block.size
+            if self._waiting_samples >= _BLOCK_SAMPLES:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._waiting_samples:
+            self._encoder.write(np.concatenate(self._waiting))  # a copy: what came in may be used again
+        self._waiting, self._waiting_samples = [], 0

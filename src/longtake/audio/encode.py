@@ -178,11 +178,16 @@ class Encoder:
         return frame
 
     def _mux(self, packets: Iterable[Packet[AudioStream]]) -> None:
+        last_tick, tick_s = 0, None
         for packet in packets:
-            if packet.pts is not None and packet.time_base is not None:
-                # An encoder's first packets lie before zero: its run-in, which a player hears as silence or skips.
-                self._encoded_s = max(self._encoded_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.pts is not None:
+                last_tick = max(last_tick, packet.pts + (packet.duration or 0))
+                # PyAV makes a fraction of it anew at each look, which took an eighth of the encoder's time.
+                tick_s = packet.time_base if tick_s is None else tick_s
             self._container.mux(packet)
+        if tick_s is not None:
+            # An encoder's first packets lie before zero: its run-in, which a player hears as silence or skips.
+            self._encoded_s = max(self._encoded_s, float(last_tick * tick_s))
 
     def _raise_io(self, error: Exception | None) -> None:
         # FFmpeg may report a failed write late, or by another number: the sink's own note is the truth.

@@ -3,6 +3,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,21 @@ PASSAGES: list[tuple[float, Pcm]] = [
     (0.0, speech(1.9, level_db=-28, seed=2)),
 ]
 SAMPLES = sum(round(s * RATE_HZ) + p.size for s, p in PASSAGES)
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline_s = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return condition()
+
+
+def rest(part: Path) -> None:
+    """Wait until it grows no more."""
+    sizes = [-1]
+    while len(sizes) < 3 or sizes[-1] != sizes[-3]:
+        sizes.append(part.stat().st_size)
+        time.sleep(0.05)
 
 
 def sha_after(part: Path, audio_format: AudioFormat, loudness: Loudness, sizes: list[int]) -> str:
@@ -71,12 +89,14 @@ def test_readers_hear_what_is_said_to_be_written(audio_format: AudioFormat, loud
     with Assembly(part, audio_format, loudness) as assembly:
         for _ in range(4):
             assembly.add(0.2, [speech(3)])
-            copy.write_bytes(part.read_bytes())
+            rest(part)  # where a packet is being written, the file ends in the middle of it
             said.append(assembly.written_seconds)
+            copy.write_bytes(part.read_bytes())
             if said[-1] > 0:
                 assert said[-1] <= measure(copy).seconds + 0.06
+        most_s = 4 * 3.2 - (1.2 if audio_format is AudioFormat.OPUS else 0.25) - (0 if loudness == "off" else 4)
+        assert until(lambda: assembly.written_seconds > most_s)  # though nothing more is added
     assert said == sorted(said)
-    assert said[-1] > 4 * 3.2 - (1.2 if audio_format is AudioFormat.OPUS else 0.25) - (0 if loudness == "off" else 4)
     assert part.exists()  # left without `finish`: the part stays for its readers
 
 
@@ -130,3 +150,30 @@ def test_a_full_disk_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFullError, match=str(tmp_path)):
         assembly.finish()
+
+
+def test_a_disk_that_fills_while_it_is_encoded(tmp_path: Path) -> None:
+    """The thread that encodes finds out; the one that adds is told, and is never left waiting."""
+    device = Path("/dev/full")
+    if not device.exists():
+        pytest.skip("there is no /dev/full")
+    before = threading.active_count()
+    assembly = Assembly(device, AudioFormat.PCM, Loudness.OFF)
+
+    def add_much() -> None:
+        for _ in range(60):
+            assembly.add(0, [speech(1)])
+        assembly.finish()
+
+    with pytest.raises(DiskFullError, match="The folder /dev has no room"):
+        add_much()
+    assembly.abort(keep=True)
+    assert threading.active_count() == before
+
+
+def test_what_was_added_is_kept_for_readers_though_it_is_aborted_at_once(tmp_path: Path) -> None:
+    part = tmp_path / "a.part"
+    assembly = Assembly(part, AudioFormat.PCM, Loudness.OFF)
+    assembly.add(0, [speech(9)])
+    assembly.abort(keep=True)
+    assert part.stat().st_size > 8.9 * RATE_HZ * 2
