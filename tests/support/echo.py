@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from longtake.core.errors import CapacityError, InputError
-from longtake.core.records import EngineInfo, PassageShape, Voice
+from longtake.core.records import EngineInfo, PassageShape
 from longtake.core.stats import EngineStats
 from longtake.core.units import SAMPLE_RATE_HZ
 from longtake.engines import registry
-from longtake.engines.base import Chunk, Cost, End, Ended, Engine, Loads, SpeakRequest, StepResult
+from longtake.engines.base import Chunk, Cost, End, Ended, Engine, EngineAbout, Loads, SpeakRequest, StepResult
 from longtake.voices import VoiceStore
 
 HOME = Path(__file__).parents[2]
@@ -36,22 +36,13 @@ INFO = EngineInfo(
 )
 
 
-class EchoAbout:
+class EchoAbout(EngineAbout):
     """Has no voices of its own. The setting `cap` is the cap on a passage; `told` is what it was last asked for."""
 
     info = INFO
 
     def __init__(self) -> None:
         self.told: tuple[int, float, Mapping[str, Any]] | None = None
-
-    def voices(self) -> tuple[Voice, ...]:
-        return ()
-
-    def find_voice(self, voice_id: str) -> Voice | None:
-        return None
-
-    def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
-        return {}
 
     def passage_cap(
         self,
@@ -69,9 +60,6 @@ class EchoAbout:
 
     def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
         return round(1000 * (expected_s + recordings_s))
-
-    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
-        return b"", 0
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         if not isinstance(settings.get("cap", 1), int):

@@ -4,7 +4,7 @@ Armed by the environment, by tests alone; an unarmed one costs a comparison:
 
     LONGTAKE_FAILPOINT=stretch-named:kill        the first time a process comes there
     LONGTAKE_FAILPOINT=stretch-named:kill:3      the third time
-    LONGTAKE_FAILPOINT_FIRED=/tmp/x/fired        made when it fires; while it is there, none fires any more
+    LONGTAKE_FAILPOINT_FIRED=FILE                made when it fires; while it is there, none fires any more
 """
 
 from __future__ import annotations

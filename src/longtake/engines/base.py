@@ -191,22 +191,26 @@ class Loads:
 
 
 class EngineAbout(Protocol):
-    """What is known of an engine without loading it. Imported by the web process: no torch, no shared library."""
+    """What is known of an engine without loading it. Imported by the web process: no torch, no shared library.
+
+    What an engine does not say is taken from here: it has no voices of its own, holds next to nothing, and can only
+    begin a passage anew.
+    """
 
     @property
     def info(self) -> EngineInfo: ...
 
     def voices(self) -> tuple[Voice, ...]:
         """Its own voices, the recommended ones first."""
-        ...
+        return ()
 
     def find_voice(self, voice_id: str) -> Voice | None:
         """The voice of that id, also when `voices` does not list it (espeak has thousands of combinations)."""
-        ...
+        return None
 
     def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
         """Speaker number → voice id; distinct for distinct speakers, fit for each speaker's language."""
-        ...
+        return {}
 
     def passage_cap(
         self,
@@ -224,7 +228,7 @@ class EngineAbout(Protocol):
         Raises:
             CapacityError: The settings ask for more in one passage than the engine can hold.
         """
-        ...
+        return self.info.max_passage_characters
 
     def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
         """What a request holds at the very least; 0 from an engine that never holds much.
@@ -232,7 +236,7 @@ class EngineAbout(Protocol):
         Args:
             recordings_s: Length of the recordings that speak in it, all together.
         """
-        ...
+        return 0
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
         """Cut a stretch back: the trace of its first samples, and how many those are, at most ``samples``. No samples
@@ -241,7 +245,7 @@ class EngineAbout(Protocol):
         Args:
             trace: Of the stretch alone.
         """
-        ...
+        return b"", 0
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raises InputError for a setting that it does not know or a value out of range."""

@@ -10,7 +10,7 @@ import pytest
 
 from longtake.core.errors import CapacityError, InputError, NotFoundError, TooLargeError
 from longtake.core.records import EngineInfo, PassageShape, Voice
-from longtake.engines.base import Engine, EngineAbout, Loads
+from longtake.engines.base import Engine, EngineAbout
 from longtake.engines.registry import about
 from longtake.intake import Intake, JobRequest
 from longtake.intake import intake as rooms
@@ -25,35 +25,13 @@ from tests.support.jobs import planned, spec, spoken
 TEN = "one two three four five six seven eight nine ten"
 
 
-class BareAbout:
+class BareAbout(EngineAbout):
     """An engine that has no voices of its own, and speaks whole dialogues of two."""
 
     info = EngineInfo("bare", "Bare", PassageShape.DIALOGUE, 2, 4000, 1, {"*": 120.0})
 
-    def voices(self) -> tuple[Voice, ...]:
-        return ()
-
     def find_voice(self, voice_id: str) -> Voice | None:
         return Voice(voice_id, voice_id, "en", "bare") if voice_id.startswith("clone") else None
-
-    def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
-        return {}
-
-    def passage_cap(
-        self,
-        characters: int,
-        expected_s: float,
-        settings: Mapping[str, Any],
-        loads: Loads,
-        budget_bytes: int | None = None,
-    ) -> int:
-        return self.info.max_passage_characters
-
-    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
-        return 0
-
-    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
-        return b"", 0
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         if "steps" not in settings and settings:

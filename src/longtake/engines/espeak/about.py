@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from longtake.core.records import EngineInfo, PassageShape, Voice
-from longtake.engines.base import Engine, Loads
+from longtake.engines.base import Engine, EngineAbout
 from longtake.engines.espeak.settings import read_settings
 from longtake.engines.espeak.voices import ENGINE_NAME, EspeakVoice, catalogue
 
@@ -51,7 +51,7 @@ INFO = EngineInfo(
 )
 
 
-class EspeakAbout:
+class EspeakAbout(EngineAbout):
     """Implements `EngineAbout`. Reads the data folder's voice files once, at the first call that needs them."""
 
     @property
@@ -76,22 +76,6 @@ class EspeakAbout:
             speaker: _voice_for(languages[speaker], variants[place % len(variants)]).id
             for place, speaker in enumerate(sorted(languages))
         }
-
-    def passage_cap(
-        self,
-        characters: int,
-        expected_s: float,
-        settings: Mapping[str, Any],
-        loads: Loads,
-        budget_bytes: int | None = None,
-    ) -> int:
-        return INFO.max_passage_characters
-
-    def least_bytes(self, expected_s: float, recordings_s: float, loads: Loads) -> int:
-        return 0
-
-    def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
-        return b"", 0
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         read_settings(settings)

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from longtake.core.errors import InputError
-from longtake.core.records import EngineInfo, PassageShape, Voice
-from longtake.engines.base import Engine, Loads
+from longtake.core.records import EngineInfo, PassageShape
+from longtake.engines.base import Engine, EngineAbout, Loads
 from longtake.engines.vibevoice.budget import FRAMES_PER_S, MAX_ACTIVE, PAST_PASSAGES, least_rows, passage_cap
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, VibeVoiceConfig
 from longtake.engines.vibevoice.config_file import load_config
@@ -66,21 +66,12 @@ def window_of(model: str | None) -> int:
     return WINDOW if "1.5b" in name or name.startswith(("random:tiny", "random:small")) else SMALL_WINDOW
 
 
-class VibeVoiceAbout:
+class VibeVoiceAbout(EngineAbout):
     """Implements `EngineAbout`. Its voices are recordings, which the voices room keeps."""
 
     @property
     def info(self) -> EngineInfo:
         return INFO
-
-    def voices(self) -> tuple[Voice, ...]:
-        return ()
-
-    def find_voice(self, voice_id: str) -> Voice | None:
-        return None
-
-    def default_voices(self, languages: Mapping[int, str]) -> dict[int, str]:
-        return {}
 
     def passage_cap(
         self,
