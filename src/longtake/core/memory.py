@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 SHARE_OF_FREE = 0.5  # of host memory that one engine's requests take by themselves: others live there, too
@@ -23,32 +25,56 @@ def free_host_bytes(*, groups: Path = _GROUPS, own: Path = _OWN) -> int:
     """
     import psutil  # only here: what is without it can still load a model with its types given
 
-    return min([int(psutil.virtual_memory().available), *_left_in_groups(groups, own)])
+    left = (group.left_bytes for group in limited_groups(groups=groups, own=own))
+    return min([int(psutil.virtual_memory().available), *left])
 
 
-def _left_in_groups(groups: Path, own: Path) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class GroupMemory:
+    """A control group that limits the memory of this process."""
+
+    limit_bytes: int
+    used_bytes: int
+    reclaimable_bytes: int
+
+    @property
+    def left_bytes(self) -> int:
+        return max(0, self.limit_bytes - self.used_bytes + self.reclaimable_bytes)
+
+
+def limited_groups(*, groups: Path = _GROUPS, own: Path = _OWN) -> list[GroupMemory]:
+    """The control groups with a limit that this process is in, the inner ones first; see `free_host_bytes`."""
+    found = [_memory(group, *_FILES[name]) for name, group in own_groups(_FILES, groups=groups, own=own)]
+    return [group for group in found if group is not None]
+
+
+def own_groups(controllers: Collection[str], *, groups: Path = _GROUPS, own: Path = _OWN) -> list[tuple[str, Path]]:
+    """(controllers, folder) of the control groups that this process is in, the inner ones first.
+
+    Args:
+        controllers: Wanted, as the list of this process's groups names them; "" is version 2.
+    """
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:  # no Linux
         return []
-    found: list[int | None] = []
+    found: list[tuple[str, Path]] = []
     for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers in _FILES:
-            root = groups / controllers
+        _, name, path = line.split(":", 2)
+        if name in controllers:
+            root = groups / name
             inner = root / path.lstrip("/")
             # A container may see its own group as the root, whatever path the list gives.
-            outer = [group for group in (inner, *inner.parents) if group.is_relative_to(root)]
-            found += [_left(group, *_FILES[controllers]) for group in outer]
-    return [left for left in found if left is not None]
+            found += [(name, group) for group in (inner, *inner.parents) if group.is_relative_to(root)]
+    return found
 
 
-def _left(group: Path, limit: str, use: str, reclaimable: str) -> int | None:
+def _memory(group: Path, limit: str, use: str, reclaimable: str) -> GroupMemory | None:
     """None where there is no limit."""
     try:
         most = (group / limit).read_text(encoding="ascii").strip()
         used = int((group / use).read_text(encoding="ascii"))
         stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
-        return None if most == "max" else max(0, int(most) - used + int(stat.get(reclaimable, 0)))
+        return None if most == "max" else GroupMemory(int(most), used, int(stat.get(reclaimable, 0)))
     except (OSError, ValueError):
         return None

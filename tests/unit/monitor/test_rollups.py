@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import math
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from longtake.monitor.rollups import KEEP_DAYS, Rollups
+
+DAY = 24 * 60
+
+
+def known(values: np.ndarray) -> list[float | None]:
+    return [None if math.isnan(value) else float(value) for value in values]
+
+
+def test_minutes_come_back_after_a_restart(tmp_path: Path) -> None:
+    first = Rollups(tmp_path / "monitor.db")
+    assert first.add(1000, {"a": (1, 2, 3), "b:0": (4, 5, 6)})
+    assert first.add(1002, {"a": (2, 3, 4), "c": (7, 7, 7)})
+    first.close()
+    rollups = Rollups(tmp_path / "monitor.db")
+    assert rollups.names() == ["a", "b:0", "c"]
+    found = rollups.bands(["a", "c", "nobody"], until=1002, steps=4, step_minutes=1)
+    assert known(found["a"].low) == [None, 1, None, 2]
+    assert known(found["a"].mean) == [None, 2, None, 3]
+    assert known(found["a"].high) == [None, 3, None, 4]
+    assert known(found["c"].mean) == [None, None, None, 7]
+    assert list(found) == ["a", "c"]
+    rollups.close()
+
+
+def test_longer_steps_have_the_lowest_low_and_the_highest_high(tmp_path: Path) -> None:
+    rollups = Rollups(tmp_path / "monitor.db")
+    for minute in range(10):
+        rollups.add(minute, {"a": (minute - 1, minute, minute + 1)})
+    band = rollups.bands(["a"], until=9, steps=2, step_minutes=5)["a"]
+    assert (known(band.low), known(band.mean), known(band.high)) == ([-1, 4], [2, 7], [5, 10])
+    rollups.close()
+
+
+def test_what_is_older_than_thirty_days_goes(tmp_path: Path) -> None:
+    rollups = Rollups(tmp_path / "monitor.db")
+    rollups.add(0, {"a": (1, 1, 1)})
+    for minute in range(KEEP_DAYS * DAY, KEEP_DAYS * DAY + 60):
+        rollups.add(minute, {"a": (2, 2, 2)})
+    rollups.close()
+    with sqlite3.connect(tmp_path / "monitor.db") as db:
+        assert db.execute("SELECT min(minute) FROM minutes").fetchone() == (KEEP_DAYS * DAY,)
+    db.close()
+
+
+def test_a_minute_writes_little(tmp_path: Path) -> None:
+    rollups = Rollups(tmp_path / "monitor.db")
+    values = {f"series_{number}": (1.0, 2.0, 3.0) for number in range(60)}
+    rollups.add(0, values)
+    wal = tmp_path / "monitor.db-wal"
+    before = wal.stat().st_size
+    for minute in range(1, 61):
+        rollups.add(minute, values)
+    assert (wal.stat().st_size - before) / 60 < 9000, "two pages a minute: 12 MiB a day"
+    rollups.close()
+    assert (tmp_path / "monitor.db").stat().st_size / 61 * KEEP_DAYS * DAY < 60 << 20, "what thirty days take"
+
+
+def test_a_day_is_read_quickly(tmp_path: Path) -> None:
+    rollups = Rollups(tmp_path / "monitor.db")
+    values = {f"series_{number}": (1.0, 2.0, 3.0) for number in range(60)}
+    for minute in range(DAY):
+        rollups.add(minute, values)
+    began_s = time.perf_counter()
+    found = rollups.bands(list(values), until=DAY - 1, steps=288, step_minutes=5)
+    assert time.perf_counter() - began_s < 2
+    assert len(found) == 60
+    rollups.close()
+
+
+@pytest.mark.parametrize("damage", [b"this is no database, it is a letter" * 100, b""])
+def test_a_damaged_file_is_set_aside_and_new_ones_are_kept(
+    tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "monitor.db"
+    path.write_bytes(damage)
+    rollups = Rollups(path)
+    kept = [rollups.add(minute, {"a": (1, 1, 1)}) for minute in range(3)]
+    assert kept[1:] == [True, True]
+    assert rollups.names() == ["a"]
+    if damage:
+        assert (tmp_path / "monitor.db.damaged").read_bytes() == damage
+        assert "set aside as monitor.db.damaged" in caplog.text
+    rollups.close()
+
+
+def test_a_file_that_is_cut_in_the_middle(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.db"
+    rollups = Rollups(path)
+    for minute in range(500):
+        rollups.add(minute, {f"series_{number}": (1, 2, 3) for number in range(50)})
+    rollups.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    rollups = Rollups(path)
+    rollups.bands(["series_0"], until=499, steps=500, step_minutes=1)
+    kept = [rollups.add(minute, {"a": (1, 1, 1)}) for minute in range(500, 503)]
+    assert kept[-1]
+    rollups.close()
+
+
+def test_a_disk_that_refuses_costs_the_minutes_that_it_lasts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "not there yet"
+    rollups = Rollups(folder / "monitor.db")
+    assert [rollups.add(minute, {"a": (1, 1, 1)}) for minute in range(3)] == [False] * 3
+    assert rollups.bands(["a"], until=3, steps=3, step_minutes=1) == {}
+    assert caplog.text.count("cannot be kept or read now") == 1, "told once"
+    folder.mkdir()
+    assert rollups.add(3, {"a": (1, 1, 1)})
+    assert rollups.names() == ["a"]
+    rollups.close()
+
+
+def test_a_full_disk_damages_nothing(tmp_path: Path) -> None:
+    rollups = Rollups(tmp_path / "monitor.db")
+    values = {f"series_{number}": (1.0, 2.0, 3.0) for number in range(60)}
+    rollups.add(0, values)
+    assert rollups._db is not None
+    pages = rollups._db.execute("PRAGMA page_count").fetchone()[0]
+    rollups._db.execute(f"PRAGMA max_page_count = {pages + 3}")
+    kept = [rollups.add(minute, values) for minute in range(1, 40)]
+    assert False in kept, "database or disk is full"
+    assert kept[-1], "a new connection has room again"
+    assert not (tmp_path / "monitor.db.damaged").exists()
+    rollups.close()
