@@ -20,7 +20,6 @@ import longtake.wire.listings
 import longtake.wire.speech
 from longtake.audio.formats import AudioFormat
 from longtake.config import load_settings
-from longtake.monitor import METRICS
 from longtake.server.errors import STATUSES
 from longtake.wire.fields import Body, View
 from longtake.wire.jobs import CheckBody, JobBody, ResumeBody
@@ -200,11 +199,3 @@ def test_codes_of_errors_are_in_the_code() -> None:
 
     assert not unknown
     assert 'code=f"job_is_{state}"' in SOURCE
-
-
-def test_metrics() -> None:
-    told = {
-        name.strip("`"): (kind, tuple(spans(labels)), meaning) for name, kind, labels, meaning in table(PAGE, "metric")
-    }
-
-    assert told == {name: (each.kind, each.labels, each.help) for name, each in METRICS.items()}

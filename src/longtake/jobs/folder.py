@@ -230,6 +230,11 @@ class DataFolder:
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
 
+    def disk_bytes(self) -> tuple[int, int]:
+        """What is free for this process, and the size of the disk."""
+        usage = shutil.disk_usage(self.root)
+        return usage.free, usage.total
+
     def require_room(self, needed_bytes: int, what: str) -> None:
         """
         Raises:

@@ -196,6 +196,18 @@ class JobStore:
         assert row is not None  # noqa: S101
         return row["jobs"], row["audio_s"]
 
+    def oldest_queued_s(self) -> dict[str, float]:
+        """Engine → how long its oldest queued job has waited since it was submitted; without those of which none is."""
+        rows = self._db.rows("oldest_queued")
+        now_s = self._clock.wall_s()
+        return {row["engine"]: max(0.0, now_s - row["since"]) for row in rows}
+
+    def stalled_s(self) -> dict[str, float]:
+        """Engine → of its running jobs, the longest time since one committed something or was claimed."""
+        rows = self._db.rows("last_progress", boot=self._clock.boot_id)
+        now_s = self._clock.monotonic_s()
+        return {row["engine"]: max(0.0, now_s - row["since"]) for row in rows}
+
     def workers(self) -> list[WorkerRow]:
         return [worker_from_row(row) for row in self._db.rows("workers")]
 

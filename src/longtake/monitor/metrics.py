@@ -1,130 +1,44 @@
-"""Everything that /metrics shows, in base units and without any text of users. Reads its sources when it is scraped."""
+"""The page that Prometheus reads: what was seen at the last look, and what is counted here. Asks no source itself."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
-import psutil
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from longtake.core.clock import Clock
+from longtake.core.stats import WAIT_BOUNDS_S, Spread
+from longtake.monitor.catalogue import METRICS
+from longtake.monitor.watch import Sight
+
 # Up to the first byte of the answer: a few milliseconds for most routes, seconds where the first audio is waited for.
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One row of the table of metrics.
-
-    Attributes:
-        name: As Prometheus shows it; a histogram also has ``_bucket``, ``_sum`` and ``_count``.
-        kind: ``gauge``, ``counter`` or ``histogram``.
-        labels: Names of its labels; their values come from closed sets (engines, states, routes), never from users.
-    """
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    help: str
-
-
-METRICS: Mapping[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("longtake_build_info", "gauge", ("version",), "Always 1; the version is in the label."),
-        Metric("longtake_jobs", "gauge", ("engine", "state"), "Jobs in the job store."),
-        Metric("longtake_queue_jobs", "gauge", (), "Jobs accepted and not ended."),
-        Metric("longtake_queue_audio_seconds", "gauge", (), "Estimated audio accepted and not yet spoken."),
-        Metric(
-            "longtake_spoken_audio_seconds_total",
-            "counter",
-            ("engine",),
-            "Audio of finished jobs, counted at speed 1; passages in several languages are left out.",
-        ),
-        Metric("longtake_worker_up", "gauge", ("engine",), "1 when the worker has its engine loaded and works."),
-        Metric(
-            "longtake_worker_restarts_total", "counter", ("engine",), "Restarts since the supervisor of it started."
-        ),
-        Metric("longtake_worker_steps_total", "counter", ("engine",), "Steps of the engine; restarts set it back."),
-        Metric(
-            "longtake_cache_hits_total", "counter", ("engine",), "Passages that were found in the passage cache, ever."
-        ),
-        Metric(
-            "longtake_cache_misses_total",
-            "counter",
-            ("engine",),
-            "Passages that could have been in the passage cache and were spoken, ever.",
-        ),
-        Metric("longtake_cache_hit_ratio", "gauge", ("engine",), "Hits over hits and misses, ever."),
-        Metric("longtake_cache_bytes", "gauge", (), "Size of the passage cache, of all engines."),
-        Metric("longtake_http_requests_total", "counter", ("method", "route", "status"), "Requests answered."),
-        Metric(
-            "longtake_http_request_duration_seconds",
-            "histogram",
-            ("method", "route"),
-            "Time to the first byte of the answer.",
-        ),
-        Metric("longtake_store_wal_bytes", "gauge", (), "Size of the job store's write-ahead log."),
-        Metric("longtake_disk_free_bytes", "gauge", (), "Free space where the data folder lies."),
-        Metric("longtake_process_resident_bytes", "gauge", ("process", "engine"), "Memory of a process of longtake."),
-    )
-}
-"""Name → metric, all there are. docs/api.md shows this table."""
-
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFigures:
-    """One worker in numbers. `pid` is None while no process lives."""
-
-    engine: str
-    is_up: bool
-    restarts: int
-    steps: int
-    pid: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the numbers come from. Every callable is called from the thread that scrapes, and must be safe there.
-
-    Attributes:
-        jobs: (engine, state) → number of jobs.
-        queue: Jobs not ended, and seconds of audio not yet spoken.
-        spoken_s: Engine → seconds of audio spoken, ever.
-        cache_counts: Engine → passages found in the cache and not found there, ever.
-    """
-
-    version: str
-    jobs: Callable[[], Mapping[tuple[str, str], int]]
-    queue: Callable[[], tuple[int, float]]
-    spoken_s: Callable[[], Mapping[str, float]]
-    workers: Callable[[], Sequence[WorkerFigures]]
-    cache_counts: Callable[[], Mapping[str, tuple[int, int]]]
-    cache_bytes: Callable[[], int]
-    wal_bytes: Callable[[], int]
-    disk_free_bytes: Callable[[], int]
 
 
 class Metrics:
     """The registry of one server: two of them in one process do not meet. Safe from any thread."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, latest: Callable[[], Sight], clock: Clock) -> None:
+        """
+        Args:
+            latest: The newest sight, at once.
+        """
         self._registry = CollectorRegistry()
-        requests = METRICS["longtake_http_requests_total"]
+        self._requests = self._counter("longtake_http_requests_total")
+        self._underruns = self._counter("longtake_listener_underruns_total")
+        self._underrun_s = self._counter("longtake_listener_underrun_seconds_total")
+        listeners = METRICS["longtake_listeners"]
+        self.listeners = Gauge(listeners.name, listeners.help, registry=self._registry)
         duration = METRICS["longtake_http_request_duration_seconds"]
-        self._requests = Counter(requests.name, requests.help, requests.labels, registry=self._registry)
         self._duration = Histogram(
             duration.name, duration.help, duration.labels, buckets=_BUCKETS_S, registry=self._registry
         )
-        self._registry.register(_Scraped(sources))
+        self._registry.register(_Seen(latest, clock))
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -137,47 +51,47 @@ class Metrics:
         self._requests.labels(method, route, f"{status // 100}xx").inc()
         self._duration.labels(method, route).observe(seconds)
 
-    def render(self) -> bytes:
-        """The page that Prometheus reads; asks every source, so it takes as long as they do."""
-        return generate_latest(self._registry)
+    def observe_underrun(self, seconds: float) -> None:
+        """A listener would have heard a gap that long."""
+        self._underruns.inc()
+        self._underrun_s.inc(seconds)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The page, and its Content-Type: OpenMetrics for those who ask for it, else Prometheus' text format.
+
+        Args:
+            accept: The header of the request.
+        """
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def _counter(self, name: str) -> Counter:
+        metric = METRICS[name]
+        return Counter(metric.name, metric.help, metric.labels, registry=self._registry)
 
 
-class _Scraped(Collector):
-    """What is not counted here but read from its owner at every scrape."""
+class _Seen(Collector):
+    """What is not counted here."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, latest: Callable[[], Sight], clock: Clock) -> None:
+        self._latest = latest
+        self._clock = clock
 
     def describe(self) -> Iterator[Family]:
-        """Nothing: otherwise registering would already ask every source."""
+        """Nothing: otherwise registering would already look."""
         return iter(())
 
     def collect(self) -> Iterator[Family]:
-        sources = self._sources
-        workers = sources.workers()
-        queue_jobs, queue_s = sources.queue()
-        yield _family("longtake_build_info", {(sources.version,): 1})
-        yield _family("longtake_jobs", sources.jobs())
-        yield _family("longtake_queue_jobs", {(): queue_jobs})
-        yield _family("longtake_queue_audio_seconds", {(): queue_s})
-        yield _family("longtake_spoken_audio_seconds_total", {(name,): s for name, s in sources.spoken_s().items()})
-        yield _family("longtake_worker_up", {(each.engine,): int(each.is_up) for each in workers})
-        yield _family("longtake_worker_restarts_total", {(each.engine,): each.restarts for each in workers})
-        yield _family("longtake_worker_steps_total", {(each.engine,): each.steps for each in workers})
-        counts = sources.cache_counts()
-        yield _family("longtake_cache_hits_total", {(name,): hits for name, (hits, _) in counts.items()})
-        yield _family("longtake_cache_misses_total", {(name,): misses for name, (_, misses) in counts.items()})
-        yield _family(
-            "longtake_cache_hit_ratio",
-            {(name,): hits / (hits + misses) for name, (hits, misses) in counts.items() if hits + misses},
-        )
-        yield _family("longtake_cache_bytes", {(): sources.cache_bytes()})
-        yield _family("longtake_store_wal_bytes", {(): sources.wal_bytes()})
-        yield _family("longtake_disk_free_bytes", {(): sources.disk_free_bytes()})
-        yield _family("longtake_process_resident_bytes", _resident(workers))
+        sight = self._latest()
+        for name, values in sight.samples.items():
+            yield _family(name, values)
+        for name, spreads in sight.spreads.items():
+            yield _histogram(name, spreads)
+        age_s = max(0.0, self._clock.monotonic_s() - sight.seen_s)
+        yield _family("longtake_monitor_age_seconds", {(): age_s})
 
 
-def _family(name: str, values: Mapping[Any, float]) -> Family:
+def _family(name: str, values: Mapping[tuple[str, ...], float]) -> Family:
     """A family with its values by their labels, a tuple as long as the metric has labels."""
     metric = METRICS[name]
     kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
@@ -187,12 +101,13 @@ def _family(name: str, values: Mapping[Any, float]) -> Family:
     return family
 
 
-def _resident(workers: Sequence[WorkerFigures]) -> dict[tuple[str, ...], float]:
-    found: dict[tuple[str, ...], float] = {("web", ""): psutil.Process(os.getpid()).memory_info().rss}
-    for worker in workers:
-        if worker.pid is not None:
-            try:
-                found["worker", worker.engine] = psutil.Process(worker.pid).memory_info().rss
-            except psutil.Error:  # it has just died: the next scrape knows
-                continue
-    return found
+def _histogram(name: str, spreads: Mapping[tuple[str, ...], Spread]) -> Family:
+    metric = METRICS[name]
+    family = HistogramMetricFamily(name, metric.help, labels=metric.labels)
+    for labels, spread in spreads.items():
+        buckets, count = [], 0
+        for bound, here in zip((*map(str, WAIT_BOUNDS_S), "+Inf"), spread.counts, strict=True):
+            count += here
+            buckets.append((bound, count))
+        family.add_metric(labels, buckets, spread.sum_s)
+    return family

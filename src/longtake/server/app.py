@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from longtake import __version__
 from longtake.cache import PassageCache
 from longtake.config import ServerSettings
-from longtake.monitor import Metrics, Sources, WorkerFigures
+from longtake.monitor import Metrics, Sources, Watch, WorkerFigures
 from longtake.server import (
     admin,
     check,
@@ -40,13 +40,16 @@ __all__ = ["Backend", "build_app"]
 def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     """The whole API. Whoever runs it mounts the studio beside it and starts the workers."""
     in_store = Hop()
-    metrics = Metrics(_sources(backend))
+    watch = Watch(_sources(backend))
+    metrics = Metrics(watch.latest, backend.clock)
     context = Context(backend, settings, in_store, metrics)
     transients = Transients(backend, in_store)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watch.start()
         yield
+        watch.stop()
         await transients.finish()
         in_store.close()
 
@@ -73,13 +76,23 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
 
 
 def _sources(backend: Backend) -> Sources:
+    names = [engine.info.name for engine in backend.intake.engines]
+    none_waits = dict.fromkeys(names, 0.0)
+
     def spoken_s() -> dict[str, float]:
-        names = [engine.info.name for engine in backend.intake.engines]
         return {name: sum(s for _, s in backend.store.learned_paces(name).values()) for name in names}
 
     def workers() -> list[WorkerFigures]:
         return [
-            WorkerFigures(each.engine, each.state is WorkerState.READY, each.restarts, each.steps, each.pid)
+            WorkerFigures(
+                each.engine,
+                each.state is WorkerState.READY,
+                each.restarts,
+                each.steps,
+                each.pid,
+                each.worker_id,
+                each.state is WorkerState.BROKEN,
+            )
             for each in backend.workers()
         ]
 
@@ -88,10 +101,14 @@ def _sources(backend: Backend) -> Sources:
         version=__version__,
         jobs=backend.store.counts,
         queue=backend.store.queue_load,
+        oldest_queued_s=lambda: none_waits | backend.store.oldest_queued_s(),
+        stalled_s=lambda: none_waits | backend.store.stalled_s(),
         spoken_s=spoken_s,
         workers=workers,
         cache_counts=backend.store.cache_counts,
         cache_bytes=lambda: cache.usage().used_bytes,
         wal_bytes=backend.store.wal_bytes,
-        disk_free_bytes=backend.folder.free_bytes,
+        disk=backend.folder.disk_bytes,
+        stats_folder=backend.folder.run,
+        clock=backend.clock,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+import asyncio
+from typing import Annotated
 
-from longtake.monitor.metrics import CONTENT_TYPE
+from fastapi import APIRouter, Header, Response
+
 from longtake.server.backend import Context
 from longtake.server.readiness import Prober
 from longtake.wire.health import Alive, Readiness
@@ -27,8 +29,10 @@ def routes(context: Context, prober: Prober) -> APIRouter:
         return readiness
 
     @router.get("/metrics", response_class=Response)
-    async def metrics() -> Response:
-        """Prometheus' text format."""
-        return Response(await context.in_store(context.metrics.render), media_type=CONTENT_TYPE)
+    async def metrics(accept: Annotated[str, Header()] = "") -> Response:
+        """Prometheus' text format, or OpenMetrics."""
+        # Not in the store's hop: whoever watches is not to wait behind a store that is busy.
+        page, content_type = await asyncio.to_thread(context.metrics.render, accept)
+        return Response(page, headers={"Content-Type": content_type})
 
     return router

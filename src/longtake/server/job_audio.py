@@ -20,8 +20,9 @@ from longtake.server.backend import Context
 from longtake.server.errors import INVALID, BrokenStreamError, Failure
 from longtake.server.incoming import JobId
 from longtake.server.jobs import PREFIX, find_job
+from longtake.server.listening import listen
 from longtake.server.speech import Delivery
-from longtake.server.tail import BLOCK_BYTES, Tail
+from longtake.server.tail import BLOCK_BYTES
 
 _ONE_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 _FAR = 10**18  # no file is as long
@@ -29,7 +30,6 @@ _FAR = 10**18  # no file is as long
 
 def routes(context: Context) -> APIRouter:
     router = APIRouter(prefix=PREFIX, tags=["jobs"])
-    backend = context.backend
 
     @router.head("/{job_id}/audio", include_in_schema=False)
     @router.get("/{job_id}/audio", response_class=Response)
@@ -65,8 +65,8 @@ def routes(context: Context) -> APIRouter:
         if wait and job.state not in ENDED and (span is None or wanted == "bytes=0-"):
             if request.method == "HEAD":
                 return _without_length(Response(media_type=media_type, headers=headers))
-            tail = Tail(backend.store, backend.folder, context.in_store, job.id)
-            return Delivery(tail.blocks(), tail.close, media_type=media_type, headers=headers)
+            tail, close = listen(context, job)
+            return Delivery(tail.blocks(), close, media_type=media_type, headers=headers)
         headers["Accept-Ranges"] = "bytes"
         status = 200
         if span is None:

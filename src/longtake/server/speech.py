@@ -24,6 +24,7 @@ from longtake.script.language import language_of
 from longtake.server.backend import Beat, Context
 from longtake.server.errors import INVALID, SERVER, BrokenStreamError, Failure, failure_of_job, to_failure
 from longtake.server.incoming import documented, json_body
+from longtake.server.listening import listen
 from longtake.server.tail import Look, Tail
 from longtake.server.transients import Transients
 from longtake.supervise import WorkerState
@@ -44,10 +45,10 @@ def routes(context: Context, transients: Transients) -> APIRouter:
         _check_length(body.input, context.settings.speech_max_characters)
         audio_format = parse_format(body.response_format)
         job = await context.in_store(_submit, context, body)
-        tail = Tail(backend.store, backend.folder, context.in_store, job.id)
+        tail, leave = listen(context, job)
 
         def close() -> None:
-            tail.close()
+            leave()
             transients.discard(job.id)
 
         try:

@@ -17,6 +17,7 @@ from longtake.jobs.store import JobStore
 from longtake.server.backend import Beat
 from longtake.server.errors import BrokenStreamError
 from longtake.server.hop import Hop
+from longtake.server.playback import Playback
 
 BLOCK_BYTES = 1 << 17
 
@@ -49,14 +50,25 @@ class Tail:
 
     Args:
         offset: Where to begin, in bytes.
+        playback: Told of what the listener gets.
     """
 
-    def __init__(self, store: JobStore, folder: DataFolder, in_store: Hop, job_id: str, offset: int = 0) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        folder: DataFolder,
+        in_store: Hop,
+        job_id: str,
+        offset: int = 0,
+        *,
+        playback: Playback | None = None,
+    ) -> None:
         self._store = store
         self._folder = folder
         self._in_store = in_store
         self._job_id = job_id
         self._offset = offset
+        self._playback = playback
         self._cut_token: int | None = None
         self._path: Path | None = None
         self._file: BinaryIO | None = None
@@ -71,7 +83,10 @@ class Tail:
             InvariantError: The finished file is missing, or is not as long as it was said to be; or the job is spoken
                 again from some point, and what was read may be of another take.
         """
-        return await self._in_store(self._look)
+        look = await self._in_store(self._look)
+        if self._playback is not None:
+            self._playback.sent(len(look.data))
+        return look
 
     async def blocks(self, give_up: Callable[[Job], str | None] = lambda job: None) -> AsyncIterator[bytes]:
         """All that is still to come, waiting where the worker is slower than the reader; ends when the job is done.

@@ -23,6 +23,7 @@ class WorkerStatus:
         reason: How its predecessor died, or why it is not ready; None when all is well.
         restarts: Since the supervisor started.
         steps: Its step count, from its latest heartbeat.
+        worker_id: Of the process that fills the place now; empty when none does.
     """
 
     engine: str
@@ -31,3 +32,4 @@ class WorkerStatus:
     reason: str | None
     restarts: int
     steps: int
+    worker_id: str = ""

@@ -167,7 +167,8 @@ class Supervisor:
         else:
             state = WorkerState.READY if slot.progress.is_ready else WorkerState.STARTING
         pid = slot.process.pid if slot.process is not None else None
-        return WorkerStatus(slot.engine, state, pid, slot.reason, slot.restarts, slot.progress.steps)
+        worker_id = slot.worker_id if slot.process is not None else ""
+        return WorkerStatus(slot.engine, state, pid, slot.reason, slot.restarts, slot.progress.steps, worker_id)
 
     def _run(self) -> None:
         while not self._is_stopping.wait(LOOK_S):

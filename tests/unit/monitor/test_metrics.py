@@ -1,54 +1,58 @@
 from __future__ import annotations
 
-import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from longtake.monitor import METRICS, Metrics, Sources, WorkerFigures
+from longtake.core.stats import Counts
+from longtake.monitor import METRICS, Metrics, Watch
+from longtake.monitor.readings import of_gpus, of_host
+from tests.support.clock import HandClock
+from tests.unit.monitor.sources import sources, tell
+from tests.unit.monitor.test_readings import GPUS, HOST
 
-asked: list[str] = []
-
-
-def sources() -> Sources:
-    def workers() -> list[WorkerFigures]:
-        asked.append("workers")
-        return [
-            WorkerFigures("espeak", True, 3, 41, os.getpid()),
-            WorkerFigures("vibevoice", False, 0, 0, None),
-            WorkerFigures("gone", False, 0, 0, 2**22 - 1),
-        ]
-
-    return Sources(
-        version="9.9",
-        jobs=lambda: {("espeak", "done"): 4},
-        queue=lambda: (2, 61.5),
-        spoken_s=lambda: {"espeak": 12.5},
-        workers=workers,
-        cache_counts=lambda: {"espeak": (3, 1), "vibevoice": (0, 0)},
-        cache_bytes=lambda: 4096,
-        wal_bytes=lambda: 1024,
-        disk_free_bytes=lambda: 2048,
-    )
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    asked.clear()
-    return Metrics(sources())
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def metrics(tmp_path: Path, clock: HandClock) -> Metrics:
+    """Of an engine that has everything, on a machine that has everything."""
+    folder = tmp_path / "run"
+    watch = Watch(sources(folder, clock, more=(lambda: of_gpus(GPUS), lambda: of_host(HOST))))
+    tell(folder, clock, counts=Counts())
+    watch.look()
+    clock.sleep(5)
+    tell(folder, clock)
+    metrics = Metrics(watch.latest, clock)
+    metrics.observe_request("GET", "/healthz", 200, 0.002)
+    return metrics
+
+
+def page_of(metrics: Metrics) -> str:
+    return metrics.render()[0].decode()
 
 
 def test_table_and_page_are_the_same(metrics: Metrics) -> None:
-    metrics.observe_request("GET", "/healthz", 200, 0.002)
-    page = metrics.render().decode()
+    page = page_of(metrics)
 
     shown = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
     shown = {name: kind for name, kind in shown.items() if not name.endswith("_created")}
     assert shown == {name: metric.kind for name, metric in METRICS.items()}
     for name, metric in METRICS.items():
         assert f"# HELP {name} {metric.help}" in page
-        for found in re.findall(rf"^{name}(?:_count)?{{(.*?)}} ", page, re.MULTILINE):
-            assert set(re.findall(r'(\w+)="', found)) == set(metric.labels), name
+        found = re.findall(rf"^{name}(?:_count)?(?:{{(.*?)}})? ", page, re.MULTILINE)
+        assert found, f"{name} has no sample, so nothing is tested"
+        for labels in found:
+            assert set(re.findall(r'(\w+)="', labels)) == set(metric.labels), name
 
 
 def test_names_keep_to_the_rules() -> None:
@@ -60,16 +64,18 @@ def test_names_keep_to_the_rules() -> None:
 
 
 def test_values(metrics: Metrics) -> None:
-    page = metrics.render().decode()
+    page = page_of(metrics)
 
     for line in (
         'longtake_build_info{version="9.9"} 1.0',
         'longtake_jobs{engine="espeak",state="done"} 4.0',
         "longtake_queue_jobs 2.0",
         "longtake_queue_audio_seconds 61.5",
+        'longtake_queue_oldest_seconds{engine="espeak"} 33.0',
         'longtake_spoken_audio_seconds_total{engine="espeak"} 12.5',
         'longtake_worker_up{engine="espeak"} 1.0',
         'longtake_worker_up{engine="vibevoice"} 0.0',
+        'longtake_worker_broken{engine="vibevoice"} 1.0',
         'longtake_worker_restarts_total{engine="espeak"} 3.0',
         'longtake_worker_steps_total{engine="espeak"} 41.0',
         'longtake_cache_hits_total{engine="espeak"} 3.0',
@@ -79,13 +85,27 @@ def test_values(metrics: Metrics) -> None:
         "longtake_cache_bytes 4096.0",
         "longtake_store_wal_bytes 1024.0",
         "longtake_disk_free_bytes 2048.0",
+        "longtake_disk_size_bytes 8192.0",
+        'longtake_engine_rtf_ratio{engine="espeak"} 0.1',
+        'longtake_engine_speed_ratio{engine="espeak"} 10.0',
+        'longtake_engine_batch_fill_ratio{engine="espeak"} 0.1875',
+        'longtake_engine_part_seconds_total{engine="espeak",part="codec"} 0.25',
+        'longtake_engine_frames_total{engine="espeak"} 150.0',
+        'longtake_pool_held_bytes{engine="espeak"} 10.0',
+        'longtake_write_failures_total{engine="espeak"} 5.0',
+        'longtake_first_audio_seconds_bucket{engine="espeak",kind="job",le="0.1"} 0.0',
+        'longtake_first_audio_seconds_bucket{engine="espeak",kind="job",le="0.25"} 1.0',
+        'longtake_first_audio_seconds_bucket{engine="espeak",kind="job",le="+Inf"} 2.0',
+        'longtake_first_audio_seconds_sum{engine="espeak",kind="job"} 700.2',
+        'longtake_gpu_power_watts{gpu="0"} 250.0',
+        "longtake_host_memory_available_bytes 400.0",
     ):
         assert line in page.splitlines()
     assert 'longtake_cache_hit_ratio{engine="vibevoice"}' not in page, "nothing of nothing is no ratio"
 
 
 def test_memory_of_living_processes_only(metrics: Metrics) -> None:
-    found = re.findall(r'resident_bytes{engine="(\w*)",process="(\w+)"} (\S+)', metrics.render().decode())
+    found = re.findall(r'resident_bytes{engine="(\w*)",process="(\w+)"} (\S+)', page_of(metrics))
 
     assert {(process, engine) for engine, process, _ in found} == {("web", ""), ("worker", "espeak")}
     assert all(float(value) > 1e6 for _, _, value in found)
@@ -94,15 +114,43 @@ def test_memory_of_living_processes_only(metrics: Metrics) -> None:
 def test_requests_by_class_of_status(metrics: Metrics) -> None:
     for status in (200, 202, 404):
         metrics.observe_request("POST", "/v1/audio/jobs", status, 0.3)
-    page = metrics.render().decode()
+    page = page_of(metrics)
 
     assert 'longtake_http_requests_total{method="POST",route="/v1/audio/jobs",status="2xx"} 2.0' in page
     assert 'longtake_http_request_duration_seconds_count{method="POST",route="/v1/audio/jobs"} 3.0' in page
     assert 'le="0.25",method="POST",route="/v1/audio/jobs"} 0.0' in page
 
 
-def test_sources_are_asked_when_it_is_read_and_not_before(metrics: Metrics) -> None:
-    assert asked == []
-    metrics.render()
-    metrics.render()
-    assert asked == ["workers", "workers"]
+def test_underruns(metrics: Metrics) -> None:
+    metrics.observe_underrun(0.5)
+    metrics.observe_underrun(1.5)
+    page = page_of(metrics)
+    assert "longtake_listener_underruns_total 2.0" in page
+    assert "longtake_listener_underrun_seconds_total 2.0" in page
+
+
+def test_openmetrics_for_those_who_ask(metrics: Metrics) -> None:
+    page, kind = metrics.render(OPENMETRICS)
+    assert kind.startswith("application/openmetrics-text")
+    assert page.endswith(b"# EOF\n")
+    families = {family.name for family in text_string_to_metric_families(page.decode())}  # type: ignore[no-untyped-call]
+    assert families == {name.removesuffix("_total") for name in METRICS}
+    assert metrics.render("*/*")[1].startswith("text/plain")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_finds_nothing(metrics: Metrics) -> None:
+    lines = [line for line in page_of(metrics).splitlines() if "_created" not in line]
+    found = subprocess.run(
+        ["promtool", "check", "metrics"], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=30
+    )
+    assert (found.returncode, found.stderr, found.stdout) == (0, "", "")
+
+
+def test_the_age_of_what_is_shown(tmp_path: Path, clock: HandClock) -> None:
+    watch = Watch(sources(tmp_path, clock))
+    watch.start()
+    metrics = Metrics(watch.latest, clock)
+    watch.latest()
+    watch.stop()
+    assert "longtake_monitor_age_seconds 0.0" in page_of(metrics)

@@ -26,6 +26,13 @@ SELECT script FROM jobs WHERE id = :id;
 SELECT count(*) AS jobs, coalesce(sum(remaining_s), 0) AS audio_s FROM jobs
 WHERE state IN ('queued', 'running', 'pausing', 'paused');
 
+-- name: oldest_queued
+SELECT engine, min(created_at) AS since FROM jobs WHERE state = 'queued' AND kind <> 'probe' GROUP BY engine;
+
+-- name: last_progress
+SELECT engine, min(coalesce(progress_mono, claimed_mono)) AS since FROM jobs
+WHERE state = 'running' AND lease_boot = :boot GROUP BY engine;
+
 -- name: count_by_state
 SELECT engine, state, count(*) AS jobs FROM jobs GROUP BY engine, state;
 
