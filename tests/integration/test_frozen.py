@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -46,10 +47,13 @@ class Pair:
 
     def start(self, name: str) -> WorkerProcess:
         assignment = Assignment(name, self.settings.engines[0], self.settings)
-        return WorkerProcess("longtake.worker.main", assignment.to_line(), self.log(name))
+        return WorkerProcess("longtake.worker.main", assignment.to_line(), self.host.folder.logs / f"{name}.err")
 
-    def log(self, name: str) -> Path:
-        return self.host.folder.logs / f"{name}.log"
+    def has_told(self, name: str, event: str, **facts: object) -> bool:
+        """Whether that worker logged it; both write to one file."""
+        lines = (self.host.folder.logs / f"worker-{self.settings.engines[0]}.log").read_text().splitlines()
+        told = {"event": event, "pid": self.processes[name].pid, **facts}
+        return any(told.items() <= json.loads(line).items() for line in lines)
 
     def stop(self, name: str) -> None:
         process = self.processes.pop(name)
@@ -86,9 +90,10 @@ class Pair:
         return self.host.store.job(job.id)
 
     def history(self, job: Job) -> list[tuple[object, ...]]:
-        """All that users can see of a job: its row, its events, its files byte for byte."""
+        """All that users can hear and see of a job: its row, its events, its files byte for byte, but not its log."""
         store, folder = self.host.store, self.host.folder.job(job.id)
-        files = sorted((path.relative_to(folder), path.read_bytes()) for path in folder.rglob("*") if path.is_file())
+        paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("log.jsonl")]
+        files = sorted((path.relative_to(folder), path.read_bytes()) for path in paths)
         return [(store.job(job.id),), tuple(store.events(job.id, limit=10_000)), *files]
 
     def audio(self, job: Job) -> np.ndarray:
@@ -143,8 +148,7 @@ def test_the_other_finishes_and_the_woken_one_writes_nothing(pair: Pair) -> None
     assert not list(pair.host.folder.job(job.id).glob("part-*")), "what the frozen one began, its successor has swept"
 
     pair.wake(frozen)
-    told = f"lease lost: {job.id} is another's, not ours under token 1"
-    wait_for(lambda: told in pair.log(frozen).read_text())
+    wait_for(lambda: pair.has_told(frozen, "lease lost: the job is another's now", job=job.id, token=1))
     pair.stop(other)
     again, _ = pair.host.intake.submit(request)
     assert pair.wait(again).state is State.DONE, "the woken one goes on with the next job"

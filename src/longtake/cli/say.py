@@ -48,7 +48,7 @@ from longtake.jobs.states import ENDED, State
 from longtake.script import check_size, decode_script
 from longtake.supervise import WorkerState
 from longtake.supervise.supervisor import RESTART
-from longtake.wiring import Host, open_host
+from longtake.wiring import Host, logging_as, open_host
 
 MAX_SEED = 2**63 - 1  # as over HTTP
 NO_WORKER_S = 30.0  # longer than a worker of another process is away between two starts
@@ -193,7 +193,7 @@ def resume(
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Host]:
     """A host to speak with. An interrupt is told before the host is closed, because that may take seconds."""
-    with open_host(settings, workers=False) as host:
+    with logging_as("say", settings), open_host(settings, workers=False) as host:
         try:
             host.check_store()  # a job is not put into a store that this process would then refuse to host
             yield host

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 from pathlib import Path
 
@@ -73,8 +72,6 @@ def serve(
         keep={"days": keep_days, "gb": keep_gb},
     )
     require_safe_address(settings.server)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # the studio asks the API every second
     with _listen(settings.server) as listener:
         with interrupts.leaving_at_once():
             from longtake.wiring.serve import run_server  # here: what it needs takes a second to import

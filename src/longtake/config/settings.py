@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -128,6 +128,16 @@ class WorkerSettings(Node):
         return self
 
 
+class LogSettings(Node):
+    level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="What is logged: this and what matters more. debug tells of every passage."
+    )
+    console: Literal["auto", "pretty", "json"] = Field(
+        "auto", description="How `serve` logs to its console; auto is pretty on a terminal and json elsewhere."
+    )
+    script_text: bool = Field(False, description="Whether errors in the log may quote the script.")
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -150,6 +160,7 @@ class Settings(BaseSettings):
     keep: KeepSettings = KeepSettings()
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
+    logs: LogSettings = LogSettings()
 
     @classmethod
     def settings_customise_sources(

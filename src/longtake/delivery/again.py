@@ -120,7 +120,8 @@ def _cut(store: JobStore, folder: DataFolder, engine: EngineAbout, taken: Taken,
         with suppress(LongtakeError):
             _clean(store, folder, job, earlier_id, tail)
         raise
-    log.info("job %s is spoken again from %.3f s; %s is what it was", job.id, cut.from_s, earlier_id)
+    facts = {"from_s": cut.from_s, "earlier": earlier_id}
+    log.info("job is spoken again from some point", extra={"job": job.id, **facts})
     return Again(job, cut.from_s, border.line, earlier_id, seed)
 
 

@@ -8,10 +8,11 @@ host.lock                  held by the one process that runs workers on this fol
 jobs/<id>/passages/        committed stretches of passages: 000012.0004-3.pcm is the fifth of passage 12, under token 3
 jobs/<id>/part-3.mp3       the growing file of token 3
 jobs/<id>/audio-3.mp3      the finished file
+jobs/<id>/log.jsonl        what the log says of the job; an older half is log.jsonl.1
 jobs/<id>/forgotten        empty: the job's rows are being deleted, and then its folder will be
 cache/                     passages spoken before, for other jobs (room `cache`); deleted at any time without harm
 voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
-logs/                      what the workers wrote
+logs/                      what every process wrote: web.log, worker-espeak.log; older ones are web.log.1 …
 run/                       what the workers count, a small file each, written every half second
 reserve                    room kept for the job store, given back when another program fills the disk
 =========================  ==================================================================================
@@ -35,6 +36,7 @@ from longtake.core.errors import ConflictError, DiskFullError, InputError, Longt
 from longtake.core.units import format_bytes
 from longtake.jobs.mounts import network_mount
 
+_JOB_ID = re.compile(r"[\w-]{1,80}", re.ASCII)
 _TOKEN = re.compile(r"^(?:part|audio|[\d.]+)-(\d+)\.")
 DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
@@ -108,6 +110,10 @@ class DataFolder:
     def logs(self) -> Path:
         return self.root / "logs"
 
+    def words(self, engine: str) -> Path:
+        """What an engine's worker says on its standard error, beside its log."""
+        return self.logs / f"worker-{engine}.err"
+
     @property
     def run(self) -> Path:
         """May be missing; nothing depends on it."""
@@ -125,6 +131,12 @@ class DataFolder:
 
     def job(self, job_id: str) -> Path:
         return self.root / "jobs" / job_id
+
+    def job_log(self, job_id: str) -> Path | None:
+        """Where the log of a job lies; None when it has no folder, or is being deleted: a log makes none anew."""
+        folder = self.job(job_id)
+        is_there = _JOB_ID.fullmatch(job_id) and folder.is_dir() and not (folder / FORGOTTEN).exists()
+        return folder / "log.jsonl" if is_there else None
 
     def passages(self, job_id: str) -> Path:
         return self.job(job_id) / "passages"

@@ -1,4 +1,8 @@
-"""A worker process and its log. Spawned, never forked: a child of a process with threads must start from nothing."""
+"""A worker process and its last words. Spawned, never forked: the child of a process with threads starts from nothing.
+
+What it logs goes into files of its own. Here is what reaches its standard error all the same: the complaints of C
+libraries, the stacks that `faulthandler` prints when it dies, and its last line, which says why it gives up.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +13,28 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-LOG_LIMIT_BYTES = 10 << 20
+WORDS_LIMIT_BYTES = 1 << 20
 _TAIL_BYTES = 4096
 
 
 class WorkerProcess:
     """One spawned process, spoken to through its standard input; it ends by itself when that input ends."""
 
-    def __init__(self, module: str, first_line: str, log_path: Path) -> None:
+    def __init__(self, module: str, first_line: str, words_path: Path) -> None:
         """
         Raises:
-            OSError: The log cannot be written, or the system starts no process.
+            OSError: The file cannot be written, or the system starts no process.
         """
-        if log_path.exists() and log_path.stat().st_size > LOG_LIMIT_BYTES:
-            log_path.replace(log_path.with_suffix(".old.log"))
-        self._log_path = log_path
-        log_path.parent.mkdir(mode=0o700, exist_ok=True)  # someone may have tidied up
-        with log_path.open("ab") as log:
-            self._log_start = log.tell()
+        bound_words(words_path)
+        self._words_path = words_path
+        words_path.parent.mkdir(mode=0o700, exist_ok=True)  # someone may have tidied up
+        with words_path.open("ab") as words:
+            self._words_start = words.tell()
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", module],
                 stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
+                stdout=words,
+                stderr=words,
                 start_new_session=True,  # a Ctrl-C in the terminal is the parent's to answer
             )
         stdin = self._popen.stdin
@@ -85,15 +88,23 @@ class WorkerProcess:
             how = f"killed by {signal.Signals(-code).name}"
         else:
             how = f"exit code {code}"
-        line = self._last_line()
-        return f"{how}: {line}" if line else how
+        lines = self.words().splitlines()
+        return f"{how}: {lines[-1].strip()}" if lines and (code or 0) > 0 else how
 
-    def _last_line(self) -> str:
+    def words(self) -> str:
+        """The end of what it wrote to its standard error."""
         try:
-            with self._log_path.open("rb") as log:
-                log.seek(0, 2)
-                log.seek(max(self._log_start, log.tell() - _TAIL_BYTES))
-                lines = log.read().decode("utf-8", "replace").strip().splitlines()
+            with self._words_path.open("rb") as words:
+                size = words.seek(0, os.SEEK_END)
+                start = self._words_start if self._words_start <= size else 0  # it was emptied meanwhile
+                words.seek(max(start, size - _TAIL_BYTES))
+                return words.read().decode("utf-8", "replace").strip()
         except OSError:
             return ""
-        return lines[-1].strip() if lines and (self.exit_code() or 0) > 0 else ""
+
+
+def bound_words(path: Path) -> None:
+    """Empty the file when it has grown large; whoever writes to it goes on at its beginning."""
+    with suppress(OSError):
+        if path.stat().st_size > WORDS_LIMIT_BYTES:
+            os.truncate(path, 0)

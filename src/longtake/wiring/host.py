@@ -113,7 +113,7 @@ class Host:
         self.folder.keep_reserve()
         self._keeper.start()
         for job in self.store.release_all():
-            log.info("job %s was interrupted and goes on", job.id)
+            log.info("job was interrupted and goes on", extra={"job": job.id})
         worker = self.settings.worker
         self._only_job = only_job.id if only_job else None
         self._supervisor = Supervisor(
@@ -175,7 +175,7 @@ class Host:
 
     def _spawn(self, engine: str, worker_id: str) -> WorkerProcess:
         assignment = Assignment(worker_id, engine, self.settings, self._only_job)
-        return WorkerProcess("longtake.worker.main", assignment.to_line(), self.folder.logs / f"worker-{engine}.log")
+        return WorkerProcess("longtake.worker.main", assignment.to_line(), self.folder.words(engine))
 
     def _progress(self) -> dict[str, Progress]:
         return {
@@ -192,7 +192,7 @@ class Host:
     def _free_jobs_of(self, worker_id: str, crashed: str | None) -> None:
         try:
             for job in self.store.release_worker(worker_id, crashed=crashed):
-                log.info("job %s is %s after its worker ended", job.id, job.state)
+                log.info("its worker ended, and the job is %s", job.state, extra={"job": job.id, "worker": worker_id})
         except LongtakeError as error:  # as on a full disk; whoever claims next finds the leases lapsed
             log.warning("the jobs of %s are free when their leases end: %s", worker_id, error)
 
@@ -213,7 +213,7 @@ class Host:
         self.forget_earlier_versions()
         for job in self.store.jobs_in(State.PAUSED):
             if (job.reason or "").startswith(DISK_FULL_REASON) and self._has_room():
-                log.info("there is room again: job %s goes on", job.id)
+                log.info("there is room again: the job goes on", extra={"job": job.id})
                 self.store.resume(job.id)
 
     def forget_earlier_versions(self) -> None:
@@ -226,7 +226,7 @@ class Host:
             if not self.store.cuts.forget_earlier(earlier_id):
                 self.folder.unmark_forgotten(earlier_id)
             else:
-                log.info("job %s is done; its earlier version %s is deleted", job_id, earlier_id)
+                log.info("the earlier version %s is deleted", earlier_id, extra={"job": job_id})
                 self.folder.remove_job(earlier_id)
 
     def _has_room(self) -> bool:

@@ -85,7 +85,7 @@ class Keeper:
                 remove_job(self._store, self._folder, job_id)
             except (ConflictError, NotFoundError):  # it goes on, or somebody else was quicker
                 continue
-            log.info("job %s is kept no longer and is deleted", job_id)
+            log.info("job is kept no longer and is deleted", extra={"job": job_id})
 
     def _weigh(self, ended: list[Ended]) -> tuple[list[Ended], int]:
         """The jobs with the bytes that go with each, and the bytes of all jobs together.

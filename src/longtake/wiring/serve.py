@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from types import FrameType
 
 import uvicorn
@@ -14,6 +15,7 @@ from longtake.config import Settings
 from longtake.server import Backend, build_app
 from longtake.server.errors import unfinished_is_told
 from longtake.wiring.host import open_host
+from longtake.wiring.logs import logging_as
 
 # Streams of listeners end by themselves when their client notices; they may not hold up a stop for longer than this.
 GRACE_S = 2
@@ -23,7 +25,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
     """Serve until SIGINT or SIGTERM; then stop the workers in good order."""
     host_name, port = listener.getsockname()[:2]
     url = f"http://{f'[{host_name}]' if ':' in host_name else host_name}:{port}"
-    with open_host(settings, workers=True) as host:
+    with logging_as("web", settings, console=sys.stderr), open_host(settings, workers=True) as host:
         backend = Backend(
             store=host.store,
             folder=host.folder,
@@ -40,7 +42,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             server = settings.server
             app = mount_studio(app, url, api_key=server.api_key, max_file_bytes=server.body_max_bytes)
         config = uvicorn.Config(
-            app, log_level="info", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
         )
         logging.getLogger("uvicorn.error").addFilter(unfinished_is_told)
         print(f"longtake listens on {url}", flush=True)

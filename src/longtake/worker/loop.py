@@ -184,7 +184,6 @@ class WorkerLoop:
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
-        log.info("job claimed", extra={"job": claim.job.id, "spoken": len(claim.spoken), "of": len(claim.passages)})
         info = self._engine.info
         try:
             claim = mend(claim, self._desk, self._folder, keeps_traces=info.keeps_traces)
@@ -300,7 +299,7 @@ class WorkerLoop:
     def _take_failed(self, failed: Failed) -> None:
         self._scheduler.end(failed.request_id)
         if run := self._run_of(failed.request_id):
-            self._fail(run, failed.error)
+            self._fail(run, failed.error, passage=run.request(failed.request_id).passage.index)
 
     def _run_of(self, request_id: str) -> JobRun | None:
         return self._runs.get(request_id.split("/", 1)[0])
@@ -359,9 +358,10 @@ class WorkerLoop:
             for request_id in run.unheard():
                 run.cut(request_id, self._engine.trace(request_id))
 
-    def _fail(self, run: JobRun, error: BaseException) -> None:
-        log.error("job failed: %s", error, extra={"job": run.claim.job.id}, exc_info=error)
+    def _fail(self, run: JobRun, error: BaseException, *, passage: int | None = None) -> None:
         claim = run.claim
+        place = {} if passage is None else {"passage": passage}
+        log.error("job failed: %s", error, extra={"job": claim.job.id, **place}, exc_info=error)
         self._let_go(run, partial(self._desk.fail, claim, error_to_dict(error)))
 
     def _lose(self, run: JobRun) -> None:

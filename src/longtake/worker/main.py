@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -21,27 +22,36 @@ from longtake.engines.registry import about
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
+from longtake.logs.clean import secrets_in
+from longtake.logs.setup import logging_to
 from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
 from longtake.worker.figures import Reporter
 from longtake.worker.heart import Heart, Pulse
 from longtake.worker.loop import WorkerLoop
 from longtake.worker.memory import budget_bytes, watch
-from longtake.worker.orders import follow_orders, read_assignment
+from longtake.worker.orders import Assignment, follow_orders, read_assignment
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("longtake.worker.main")  # it runs as __main__
 
 EXIT_ENGINE_FAILED = 4
 EXIT_STUCK = 5
 
 
 def main() -> int:
-    """Load the engine and speak until told to stop; gives the exit code."""
+    """Read what to be; gives the exit code."""
+    faulthandler.enable()  # a crash inside a C library leaves its stacks on standard error
     assignment = read_assignment(sys.stdin)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
     settings = assignment.settings
     folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
+    path = folder.logs / f"worker-{assignment.engine}.log"
+    secrets = secrets_in(settings.model_dump())
+    with logging_to(path, settings.logs, job_log=folder.job_log, secrets=secrets):
+        return _work(assignment, folder)
+
+
+def _work(assignment: Assignment, folder: DataFolder) -> int:
+    """Load the engine and speak until told to stop."""
+    settings = assignment.settings
     cache = PassageCache(folder.cache, bound_bytes=settings.worker.cache_mib << 20, has_room=folder.has_room_to_spare)
     folder.make_room = cache.give_back
     db = Database(folder.database, when_full=folder.release_reserve)
@@ -92,7 +102,7 @@ def main() -> int:
         desk.sign_off()
         db.close()
     except LongtakeError as error:
-        # The last line of the log is the reason that the supervisor shows.
+        # The last line on standard error is the reason that the supervisor shows.
         log.exception("worker ends")
         print(error.message, file=sys.stderr)
         return EXIT_CANNOT_LOAD if isinstance(error, InputError | CapacityError) else EXIT_ENGINE_FAILED

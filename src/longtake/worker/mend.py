@@ -41,7 +41,8 @@ def intact(passage: SpokenPassage, claim: Claim, folder: DataFolder) -> tuple[St
     kept = []
     for stretch in passage.stretches:
         if not has_sha256(folder.passages(claim.job.id) / stretch.file, stretch.sha256):
-            log.warning("stretch damaged, it is spoken again", extra={"job": claim.job.id, "file": stretch.file})
+            place = {"job": claim.job.id, "passage": passage.index, "file": stretch.file}
+            log.warning("stretch damaged, it is spoken again", extra=place)
             break
         kept.append(stretch)
     return tuple(kept)

@@ -202,6 +202,9 @@ class Recorder:
         claim, spec = self._claim, self._claim.job.spec
         audio_format = parse_format(spec.response_format)
         self._folder.passages(claim.job.id).mkdir(parents=True, exist_ok=True)
+        # Not before there is a folder: the job's own log shall begin with it.
+        facts = {"token": claim.token, "spoken": len(claim.spoken), "of": len(claim.passages)}
+        log.info("job begun", extra={"job": claim.job.id, **facts})
         self._sweep()
         part = self._folder.part(claim.job.id, claim.token, audio_format.suffix)
         assembly = Assembly(part, audio_format, parse_loudness(spec.loudness), before_block=self._before_block)
@@ -286,6 +289,9 @@ class Recorder:
         self._desk.commit(self._claim, committed)
         self.has_committed = True
         self.steps += 1
+        for stretch in committed:
+            facts = {"passage": stretch.index, "stretch": stretch.number, "seconds": seconds_of(stretch.samples)}
+            log.debug("stretch committed", extra={"job": self._claim.job.id, **facts})
         with self._changed:
             self._uncommitted_s -= sum(spoken.loss_s for spoken in offered)
             for stretch in committed:

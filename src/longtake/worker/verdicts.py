@@ -38,4 +38,4 @@ class Verdicts:
 
 def tell_lost(claim: Claim) -> None:
     """Say that another has the job by now."""
-    log.warning("lease lost: %s is another's, not ours under token %d", claim.job.id, claim.token)
+    log.warning("lease lost: the job is another's now", extra={"job": claim.job.id, "token": claim.token})
