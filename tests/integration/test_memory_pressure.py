@@ -25,6 +25,7 @@ from longtake.jobs.records import Job, PlannedPassage
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.worker import loop as loops
+from longtake.worker import preemption as preemptions
 from longtake.worker import pressure as pressures
 from longtake.worker import waits
 from longtake.worker.loop import WorkerLoop
@@ -101,7 +102,7 @@ def make_house(tmp_path: Path, engine: VibeVoiceEngine, monkeypatch: pytest.Monk
     monkeypatch.setattr(loops, "LOOK_S", 0.05)
     monkeypatch.setattr(waits, "TELL_AFTER_S", 0.1)
     monkeypatch.setattr(pressures, "CALM_S", 0.3)
-    monkeypatch.setattr(loops, "CALM_S", 0.3)
+    monkeypatch.setattr(preemptions, "CALM_S", 0.3)
     houses: list[House] = []
 
     def make(**options: Any) -> House:

@@ -109,6 +109,9 @@ class EchoEngine:
     def stats(self) -> EngineStats:
         return EngineStats()
 
+    def release(self) -> None:
+        pass
+
     def close(self) -> None:
         self._active.clear()
 

@@ -38,6 +38,7 @@ class NumberEngine:
         self.spoken: list[int] = []
         self.stopped: list[str] = []
         self.most_active = 0
+        self.releases = 0
         self.fails_at: int | None = None  # a passage that cannot be spoken
         self.dies_at: int | None = None  # a passage that ends the process
         self.start_error: Exception | None = None
@@ -86,6 +87,9 @@ class NumberEngine:
 
     def stats(self) -> EngineStats:
         return EngineStats(frames=10 * len(self.spoken))
+
+    def release(self) -> None:
+        self.releases += 1
 
     def close(self) -> None:
         self.active.clear()

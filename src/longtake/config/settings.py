@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from longtake.core.errors import InputError
+from longtake.core.units import parse_size
 
 ENVIRONMENT = "LONGTAKE_"
 BEATS_HEARD = 3  # so many heartbeats at least fit into every time after which a worker is given up
@@ -96,6 +97,17 @@ class WorkerSettings(Node):
         ge=0,
         description="Memory that must stay free, in MiB; when others take it, jobs are put back into the queue.",
     )
+    idle_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="A worker that has spoken nothing for so long gives its engine's memory back, and loads it again "
+        "for the next job; never when unset.",
+    )
+    recycle_rss: str | None = Field(
+        None,
+        description="Resident memory, such as 24GiB, above which a worker that has grown is replaced by a fresh one; "
+        "its jobs go on behind what is spoken. Never when unset.",
+    )
     poll_s: float = Field(0.05, gt=0, description="How often an idle worker looks for work, in seconds.")
     heartbeat_s: float = Field(10.0, gt=0, description="How often a worker reports and renews its leases, in seconds.")
     lease_s: float = Field(
@@ -113,6 +125,13 @@ class WorkerSettings(Node):
         900.0, gt=0, description="A worker that has not loaded its engine by then is restarted."
     )
     stop_timeout_s: float = Field(5.0, gt=0, description="Time a worker has to leave in good order.")
+
+    @field_validator("recycle_rss")
+    @classmethod
+    def _is_a_size(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_size(value, "worker.recycle_rss")
+        return value
 
     @model_validator(mode="after")
     def _beats_often_enough(self) -> Self:

@@ -1,7 +1,10 @@
-"""How much host memory is free, as far as this process may have it: a container's limit counts. Knows no device."""
+"""How much host memory is free, as far as this process may have it: a container's limit counts; what a process holds,
+and how the C library gives back what it keeps. Measures no device."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,49 @@ _FILES = {
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """What a process holds.
+
+    Attributes:
+        rss_bytes: Resident in host memory.
+        allocated_bytes: Of its devices' memory, in tensors; None without a device that torch knows.
+        reserved_bytes: The same, with what torch keeps to give to tensors later.
+    """
+
+    rss_bytes: int
+    allocated_bytes: int | None = None
+    reserved_bytes: int | None = None
+
+    def less(self, after: MemoryUse) -> MemoryUse:
+        """What was given back since; what has grown meanwhile is 0, and what was not measured twice is None."""
+        return MemoryUse(
+            max(0, self.rss_bytes - after.rss_bytes),
+            _less(self.allocated_bytes, after.allocated_bytes),
+            _less(self.reserved_bytes, after.reserved_bytes),
+        )
+
+
+def _less(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, before - after)
+
+
+def rss_bytes(pid: int | None = None) -> int:
+    """Resident bytes of a process, of this one by itself; 0 of one that has gone."""
+    import psutil  # only here, as below
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def trim() -> None:
+    """Have the C library return what it keeps in its arenas."""
+    with contextlib.suppress(OSError, AttributeError):  # another one than glibc: it keeps less by itself
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def free_host_bytes(*, groups: Path = _GROUPS, own: Path = _OWN) -> int:

@@ -113,7 +113,7 @@ class StepStats:
 
     Attributes:
         told_s: When, on the machine's monotonic clock of boot ``boot_id``.
-        state: ``loading``, ``ready`` or ``gone``.
+        state: ``loading``, ``ready``, ``unloaded`` or ``gone``.
         jobs: It holds.
         active: Requests that the engine speaks now, of at most ``max_active``.
         held_bytes: Reserved by them, of ``limit_bytes`` that may be held now and ``budget_bytes`` at best.

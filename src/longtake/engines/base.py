@@ -177,6 +177,10 @@ class Engine(Protocol):
         """What it has counted and holds. Asked some times a second, so it must not wait for the device."""
         ...
 
+    def release(self) -> None:
+        """Give up what it keeps only to be quicker. Active requests go on, and nothing sounds different."""
+        ...
+
     def close(self) -> None:
         """Free everything; the engine is not used after this."""
         ...

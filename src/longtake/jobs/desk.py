@@ -133,6 +133,11 @@ class WorkerDesk:
                 seeds={row["position"]: row["seed"] for row in rows if row["seed"] is not None},
             )
 
+    def queued(self) -> frozenset[str]:
+        """The ids of the jobs that this worker could claim."""
+        rows = self._db.rows("queued_for", engine=self._engine, only=self._only_job)
+        return frozenset(row["id"] for row in rows)
+
     def _lapsed(self) -> list[sqlite3.Row]:
         return self._db.rows("lapsed_leases", boot=self._clock.boot_id, mono=self._clock.monotonic_s())
 

@@ -13,7 +13,7 @@ jobs/<id>/forgotten        empty: the job's rows are being deleted, and then its
 cache/                     passages spoken before, for other jobs (room `cache`); deleted at any time without harm
 voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
 logs/                      what every process wrote: web.log, worker-espeak.log; older ones are web.log.1 …
-run/                       what the workers count, a small file each, written every half second
+run/                       what processes tell each other of now: figures, answers, the server's address; not durable
 reserve                    room kept for the job store, given back when another program fills the disk
 =========================  ==================================================================================
 """

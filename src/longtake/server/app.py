@@ -86,7 +86,7 @@ def _sources(backend: Backend) -> Sources:
         return [
             WorkerFigures(
                 each.engine,
-                each.state is WorkerState.READY,
+                each.can_serve,
                 each.restarts,
                 each.steps,
                 each.pid,

@@ -9,6 +9,7 @@ from enum import StrEnum
 class WorkerState(StrEnum):
     STARTING = "starting"  # the process lives, the engine is loading
     READY = "ready"
+    UNLOADED = "unloaded"  # the process lives without its engine, and loads it again for the next job
     WAITING = "waiting"  # it died and is started again after a back-off
     BROKEN = "broken"  # it died too often; the breaker is open until someone restarts it
     STOPPED = "stopped"
@@ -33,3 +34,8 @@ class WorkerStatus:
     restarts: int
     steps: int
     worker_id: str = ""
+
+    @property
+    def can_serve(self) -> bool:
+        """It speaks what comes, if need be once its engine is loaded again."""
+        return self.state in (WorkerState.READY, WorkerState.UNLOADED)

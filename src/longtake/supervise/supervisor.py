@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from longtake.core.clock import Clock
+from longtake.supervise.answers import DRAIN, STOP, WAKE
 from longtake.supervise.policy import MAX_DEATHS, WINDOW_S, RestartPolicy
 from longtake.supervise.status import WorkerState, WorkerStatus
 
@@ -42,13 +43,20 @@ class Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a worker last said of itself; times are monotonic."""
+    """What a worker last said of itself; times are monotonic.
+
+    Attributes:
+        is_ready: It has loaded its engine, or given it up.
+        committed_s: When its work last bore fruit, or was begun; None without work.
+        is_unloaded: It has given its engine up.
+    """
 
     is_ready: bool
     steps: int
     active: int
     beat_s: float
-    committed_s: float | None = None  # when its work last bore fruit, or was begun; None without work
+    committed_s: float | None = None
+    is_unloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class _Slot:
         self.worker_id = ""
         self.due_s = float("-inf")
         self.spawned_s = 0.0
+        self.loads_since_s = 0.0
         self.moved_s = 0.0  # when steps last changed, or there was nothing to do
         self.progress = Progress(False, 0, 0, 0.0)
         self.killed_for: str | None = None
@@ -122,7 +131,7 @@ class Supervisor:
         with self._lock:
             living = [slot for slot in self._slots.values() if slot.process is not None]
             for slot in living:
-                slot.process.send("stop\n")  # type: ignore[union-attr]  # living
+                slot.process.send(f"{STOP}\n")  # type: ignore[union-attr]  # living
             deadline_s = self._clock.monotonic_s() + self._patience.stop_s
             for slot in living:
                 self._see_off(slot, deadline_s)
@@ -143,17 +152,28 @@ class Supervisor:
         with self._lock:
             slot = self._slots.get(engine)
             if slot is not None and slot.process is not None:
-                slot.process.send("wake\n")
+                slot.process.send(f"{WAKE}\n")
 
-    def restart(self, engine: str) -> None:
-        """Start anew whatever the state, a broken one too."""
+    def order(self, engine: str, order: str) -> None:
+        """Hand a line to a worker, if there is one."""
+        with self._lock:
+            slot = self._slots[engine]
+            if slot.process is not None:
+                slot.process.send(f"{order}\n")
+
+    def restart(self, engine: str, *, drains: bool = False) -> None:
+        """Start anew whatever the state, a broken one too.
+
+        Args:
+            drains: What the worker holds is spoken to its end before; otherwise it goes on with the new one.
+        """
         with self._lock:
             slot = self._slots[engine]
             slot.policy.reset()
             slot.is_broken = False
             slot.due_s = float("-inf")
             if slot.process is not None:
-                slot.process.send("stop\n")
+                slot.process.send(f"{DRAIN if drains else STOP}\n")
 
     def statuses(self) -> tuple[WorkerStatus, ...]:
         with self._lock:
@@ -166,6 +186,7 @@ class Supervisor:
             state = WorkerState.STOPPED if self._is_stopping.is_set() else WorkerState.WAITING
         else:
             state = WorkerState.READY if slot.progress.is_ready else WorkerState.STARTING
+            state = WorkerState.UNLOADED if slot.progress.is_unloaded else state
         pid = slot.process.pid if slot.process is not None else None
         worker_id = slot.worker_id if slot.process is not None else ""
         return WorkerStatus(slot.engine, state, pid, slot.reason, slot.restarts, slot.progress.steps, worker_id)
@@ -196,7 +217,7 @@ class Supervisor:
         slot.worker_id = f"{slot.engine}-{self._spawned}-{self._clock.boot_id[:8]}-{round(now_s * 1000)}"
         slot.killed_for = None
         slot.progress = Progress(False, 0, 0, now_s)
-        slot.spawned_s = slot.moved_s = now_s
+        slot.spawned_s = slot.loads_since_s = slot.moved_s = now_s
         try:
             slot.process = self._spawn(slot.engine, slot.worker_id)
         except Exception as error:  # a border: whatever it is, trying again at once and for ever would not mend it
@@ -242,6 +263,8 @@ class Supervisor:
         if progress is not None:
             if progress.steps != slot.progress.steps or not progress.active or not slot.progress.is_ready:
                 slot.moved_s = now_s
+            if slot.progress.is_ready and not progress.is_ready:
+                slot.loads_since_s = now_s  # again, after it was unloaded
             slot.progress = progress
             if progress.is_ready and progress.steps:
                 slot.reason = None  # it works again: how its predecessor died is history
@@ -253,7 +276,7 @@ class Supervisor:
     def _fault(self, slot: _Slot, now_s: float) -> str | None:
         patience, progress = self._patience, slot.progress
         if not progress.is_ready:
-            if now_s - slot.spawned_s > patience.start_s:
+            if now_s - slot.loads_since_s > patience.start_s:
                 return f"it had not loaded its engine after {patience.start_s:.0f} s"
             # One that hangs here may hold the store's write lock, and everybody waits. Imports make hearts slow.
             silence_s = SLOW_HEART * patience.silence_s

@@ -180,11 +180,12 @@ class Host:
     def _progress(self) -> dict[str, Progress]:
         return {
             row.id: Progress(
-                row.state == "ready",
+                row.state in ("ready", "unloaded"),
                 row.steps,
                 max(row.active, row.held),
                 row.beat_monotonic_s,
                 row.committed_monotonic_s,
+                is_unloaded=row.state == "unloaded",
             )
             for row in self.store.workers()
         }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import TypeGuard
 
@@ -63,11 +64,13 @@ class WorkerLoop:
         budget_bytes: int,
         cache: PassageCache | None = None,
         pressure: Pressure | None = None,
+        attend: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             budget_bytes: What requests may hold.
             pressure: How much of that they may hold now; None: always all of it.
+            attend: Called between two beats, in the loop's thread: the place for orders that concern the engine.
         """
         self._engine = engine
         self._desk = desk
@@ -83,7 +86,10 @@ class WorkerLoop:
         self._runs: dict[str, JobRun] = {}
         self._verdicts = Verdicts()
         self._news = threading.Event()
+        self._attend = attend
         self._is_stopping = False
+        self._is_draining = False
+        self._parting: str | None = None
         self._seen_version = -1
         self._looked_at = float("-inf")
         self._steps = 0
@@ -102,10 +108,33 @@ class WorkerLoop:
         """There may be work. From any thread."""
         self._news.set()
 
-    def stop(self) -> None:
-        """End after the running beat, with every job released. From any thread."""
+    def stop(self, reason: str | None = None) -> None:
+        """End after the running beat, with every job released. From any thread.
+
+        Args:
+            reason: For the users of those jobs.
+        """
+        self._parting = reason
         self._is_stopping = True
         self._news.set()
+
+    def drain(self) -> None:
+        """End once the jobs held are spoken. Until then speech and probes are still taken: somebody waits for each."""
+        self._is_draining = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody's words are in hand; a probe is nobody's."""
+        return any(run.claim.job.kind is not Kind.PROBE for run in self._runs.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """What active requests hold, at most."""
+        return self._scheduler.used_bytes
+
+    def release(self) -> None:
+        """Have the engine give up what it keeps only to be quicker. In the loop's thread."""
+        self._engine.release()
 
     def run(self) -> None:
         """
@@ -113,6 +142,7 @@ class WorkerLoop:
             WorkerError: The engine is beyond use. Leases are left to the supervisor, which counts the crash.
         """
         while not self._is_stopping:
+            self._attend()
             self._look()
             replayed = self._schedule()
             self._steps += replayed
@@ -123,9 +153,13 @@ class WorkerLoop:
                 self._news.clear()
         for run in list(self._runs.values()):
             self._checkpoint(run)
-            self._let_go(run, partial(self._desk.release, run.claim))
+            self._let_go(run, partial(self._desk.release, run.claim, self._parting))
         self._verdicts.settle()
         self.figures.look(0)
+
+    def settle(self) -> bool:
+        """Once it has run: write what could not be written then; gives whether all is."""
+        return self._verdicts.settle()
 
     # Looking
 
@@ -167,13 +201,16 @@ class WorkerLoop:
     def _claim(self) -> None:
         while not self._is_stopping:
             batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
+            if self._is_draining and not batch:
+                self._is_stopping = not self._runs
+                return
             if len(self._runs) - batch >= FAST_LANE or self._preemption.is_resting:
                 return
             most = 1 if self._preemption.is_scarce else self._settings.max_jobs
             if any(run.is_suspect for run in self._runs.values()):
                 return
             claim = self._desk.claim(
-                min_priority=0 if batch < most else 1,
+                min_priority=0 if batch < most and not self._is_draining else 1,
                 suspects=not self._runs,
                 place=self._engine.place,
             )

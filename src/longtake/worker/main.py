@@ -8,25 +8,27 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 
 from longtake.cache import PassageCache
-from longtake.config import EngineSettings
-from longtake.core.clock import SystemClock
+from longtake.config import EngineSettings, Settings
+from longtake.core.clock import Clock, SystemClock
 from longtake.core.errors import CapacityError, InputError, LongtakeError
 from longtake.core.stats import StepStats
 from longtake.core.units import format_bytes
-from longtake.engines.base import EngineAbout
+from longtake.engines.base import Engine, EngineAbout
 from longtake.engines.registry import about
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.logs.clean import secrets_in
 from longtake.logs.setup import logging_to
+from longtake.supervise.answers import ORDERS, WAKE, write_answer
 from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
 from longtake.worker.figures import Reporter
-from longtake.worker.heart import Heart, Pulse
+from longtake.worker.heart import Heart
+from longtake.worker.life import Life
 from longtake.worker.loop import WorkerLoop
 from longtake.worker.memory import budget_bytes, watch
 from longtake.worker.orders import Assignment, follow_orders, read_assignment
@@ -65,37 +67,28 @@ def _work(assignment: Assignment, folder: DataFolder) -> int:
         lease_s=settings.worker.lease_s,
         clock=clock,
     )
-    loop: WorkerLoop | None = None
-    state = "loading"
-    heart = Heart(
+    life = Life(
+        partial(_load_engine, assignment, folder),
+        partial(_build_loop, desk, folder, settings, clock, cache),
         desk,
-        lambda: Pulse(state, loop.steps, loop.active, loop.reuse.hits, loop.reuse.misses) if loop else Pulse(state),
-        settings.worker.heartbeat_s,
-    )
-    nothing = StepStats(assignment.worker_id, assignment.engine, os.getpid(), clock.boot_id, clock.monotonic_s(), state)
-    reporter = Reporter(
-        folder.run,
-        lambda: replace(loop.figures.latest, worker_id=assignment.worker_id) if loop else nothing,
+        settings.worker,
         clock,
+        answer=partial(write_answer, folder.run, assignment.engine),
+        news=lambda: heart.beat_now(),
+        blank=StepStats(
+            assignment.worker_id, assignment.engine, os.getpid(), clock.boot_id, clock.monotonic_s(), "loading"
+        ),
     )
+    heart = Heart(desk, life.pulse, settings.worker.heartbeat_s)
+    reporter = Reporter(folder.run, life.figures, clock)
     try:
         heart.start()
         reporter.start()
-        known = about(assignment.engine)
-        engine = known.load(_given(settings.engine) | _voices(known, folder))
-        budget = budget_bytes(settings.engine.memory_budget, engine.budget_bytes)
-        desk.tell_budget(budget)
-        pressure = watch(engine, budget, settings.worker.memory_floor_mib << 20, clock)
-        loop = WorkerLoop(
-            engine, desk, folder, settings.worker, clock, budget_bytes=budget, cache=cache, pressure=pressure
-        )
-        state = "ready"
-        heart.beat_now()
-        signal.signal(signal.SIGTERM, partial(_obey_signal, loop))
-        follow_orders(sys.stdin, loop.wake, partial(_leave, loop, settings.worker.stop_timeout_s))
-        log.info("worker %s speaks with %s, budget %s", assignment.worker_id, assignment.engine, format_bytes(budget))
-        loop.run()
-        engine.close()
+        signal.signal(signal.SIGTERM, partial(_obey_signal, life))
+        hands: dict[str, Callable[[str], None]] = {word: partial(life.tell, word) for word in ORDERS}
+        hands[WAKE] = lambda _: life.wake()
+        follow_orders(sys.stdin, hands, partial(_leave, life, settings.worker.stop_timeout_s))
+        life.run()
         heart.stop()
         heart.beat()  # the last counts
         reporter.stop()
@@ -109,15 +102,46 @@ def _work(assignment: Assignment, folder: DataFolder) -> int:
     return 0
 
 
-def _obey_signal(loop: WorkerLoop, *_: object) -> None:
+def _load_engine(assignment: Assignment, folder: DataFolder) -> Engine:
+    known = about(assignment.engine)
+    return known.load(_given(assignment.settings.engine) | _voices(known, folder))
+
+
+def _build_loop(
+    desk: WorkerDesk,
+    folder: DataFolder,
+    settings: Settings,
+    clock: Clock,
+    cache: PassageCache,
+    engine: Engine,
+    attend: Callable[[], None],
+) -> WorkerLoop:
+    """A loop for an engine that was just loaded: what its requests may hold is measured beside it."""
+    budget = budget_bytes(settings.engine.memory_budget, engine.budget_bytes)
+    desk.tell_budget(budget)
+    log.info("worker %s speaks with %s, budget %s", desk.worker_id, engine.info.name, format_bytes(budget))
+    return WorkerLoop(
+        engine,
+        desk,
+        folder,
+        settings.worker,
+        clock,
+        budget_bytes=budget,
+        cache=cache,
+        pressure=watch(engine, budget, settings.worker.memory_floor_mib << 20, clock),
+        attend=attend,
+    )
+
+
+def _obey_signal(life: Life, *_: object) -> None:
     """The first one ends it in good order, a second one does not wait: nothing is lost either way."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_STUCK))
-    loop.stop()
+    life.stop()
 
 
-def _leave(loop: WorkerLoop, patience_s: float) -> None:
+def _leave(life: Life, patience_s: float) -> None:
     """Told to stop, or the parent is gone: whatever the loop is busy with, the process outlives neither for long."""
-    loop.stop()
+    life.stop()
     timer = threading.Timer(patience_s, os._exit, (EXIT_STUCK,))
     timer.daemon = True
     timer.start()

@@ -1,11 +1,14 @@
-"""How many bytes the engine's requests may hold. What is free on a device of its own is the engine's to know."""
+"""How many bytes the engine's requests may hold, what the process holds, and giving that back. What is free on a device
+of its own is the engine's to know."""
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 
 from longtake.core.clock import Clock
-from longtake.core.memory import SHARE_OF_FREE, free_host_bytes
+from longtake.core.memory import SHARE_OF_FREE, MemoryUse, free_host_bytes, rss_bytes, trim
 from longtake.core.units import format_bytes, parse_size
 from longtake.engines.base import Engine
 from longtake.worker.pressure import Pressure
@@ -48,3 +51,33 @@ def watch(engine: Engine, budget: int, floor_bytes: int, clock: Clock) -> Pressu
         return free_host_bytes() if on_device is None else on_device
 
     return Pressure(budget, free, floor_bytes if engine.budget_bytes is None else 1, clock)
+
+
+def memory_use() -> MemoryUse:
+    """What this process holds now."""
+    device = None
+    if _has_torch():
+        from longtake.nn.memory import device_use
+
+        device = device_use()
+    return MemoryUse(rss_bytes(), *(device or ()))
+
+
+def give_back(*, is_engine_gone: bool) -> None:
+    """Return freed memory to the system.
+
+    Args:
+        is_engine_gone: No model is left in this process, and nothing that it needs for the next beat.
+    """
+    if _has_torch():
+        from longtake.nn import memory
+
+        memory.give_back_all() if is_engine_gone else memory.give_back()
+    else:
+        gc.collect()
+        trim()
+
+
+def _has_torch() -> bool:
+    """Whether the engine has brought it: espeak comes without."""
+    return "torch" in sys.modules

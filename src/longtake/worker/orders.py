@@ -1,4 +1,7 @@
-"""The wire from supervisor to worker: one JSON line to begin with, then single words. Its end: the parent died.
+"""The wire from supervisor to worker: one JSON line to begin with, then orders. Its end: the parent died.
+
+An order is a line of one word; who wants an answer puts a ticket behind it (``unload 5f3a``), and finds the answer
+under that ticket in the data folder's ``run/`` (`supervise.answers`).
 
 A pipe and not a signal, because a pipe also tells of a parent that was killed with -9.
 """
@@ -8,14 +11,12 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from longtake.config import Settings
-
-WAKE = "wake"
-STOP = "stop"
+from longtake.supervise.answers import STOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,22 @@ def settings_from_json(fields: dict[str, object]) -> Settings:
     return Settings.model_validate(fields)
 
 
-def follow_orders(stream: IO[str], on_wake: Callable[[], None], on_stop: Callable[[], None]) -> None:
-    """Read orders in a thread of their own until the stream ends, which is an order to stop too."""
+def follow_orders(stream: IO[str], hands: Mapping[str, Callable[[str], None]], on_end: Callable[[], None]) -> None:
+    """Read orders in a thread of their own until `STOP` or the end of the stream, which is an order to stop too.
+
+    Args:
+        hands: Word → what carries it out, called with the ticket behind the word (``""`` without one). Other words are
+            ignored: they may come from a newer parent.
+    """
 
     def read() -> None:
         for line in stream:
-            if line.strip() == WAKE:
-                on_wake()
-            elif line.strip() == STOP:
+            word, _, ticket = line.strip().partition(" ")
+            if word == STOP:
                 break
-        on_stop()
+            if word in hands:
+                hands[word](ticket)
+        on_end()
 
     threading.Thread(target=read, name="orders", daemon=True).start()
 

@@ -23,8 +23,8 @@ class Verdicts:
         """To be written by `settle`."""
         self._open.append((claim, verdict))
 
-    def settle(self) -> None:
-        """Write them, as far as the store can be written now."""
+    def settle(self) -> bool:
+        """Write them, as far as the store can be written now; gives whether none is open."""
         verdicts, self._open = self._open, []
         for claim, verdict in verdicts:
             try:
@@ -34,6 +34,7 @@ class Verdicts:
             except (TransientError, DiskFullError) as error:
                 log.warning("verdict not written yet: %s", error, extra={"job": claim.job.id})
                 self._open.append((claim, verdict))
+        return not self._open
 
 
 def tell_lost(claim: Claim) -> None:

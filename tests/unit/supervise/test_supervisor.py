@@ -67,8 +67,17 @@ class World:
         self.processes.append(FakeProcess(100 + len(self.processes)))
         return self.processes[-1]
 
-    def says(self, *, is_ready: bool = True, steps: int = 0, active: int = 0, committed_s: float | None = None) -> None:
-        self.said = {self.ids[-1]: Progress(is_ready, steps, active, self.clock.now_s, committed_s)}
+    def says(
+        self,
+        *,
+        is_ready: bool = True,
+        steps: int = 0,
+        active: int = 0,
+        committed_s: float | None = None,
+        is_unloaded: bool = False,
+    ) -> None:
+        now_s = self.clock.now_s
+        self.said = {self.ids[-1]: Progress(is_ready, steps, active, now_s, committed_s, is_unloaded)}
 
     def look(self, after_s: float = 0.0) -> None:
         self.clock.sleep(after_s)
@@ -305,3 +314,46 @@ def test_a_worker_that_loads_long_and_says_so_is_left_alone() -> None:
         world.says(is_ready=False)
         world.look(100)
     assert world.processes[0].code is None
+
+
+def test_an_unloaded_worker_is_well_and_has_its_time_to_load_again() -> None:
+    world = World()
+    world.look()
+    world.says(steps=3)
+    world.look(1)
+    for _ in range(10):
+        world.says(steps=3, is_unloaded=True)
+        world.look(39)
+    assert world.status.state is WorkerState.UNLOADED
+    assert world.status.can_serve
+    for _ in range(2):
+        world.says(is_ready=False, steps=3)
+        world.look(29)
+    assert world.status.state is WorkerState.STARTING
+    assert world.processes[0].code is None, "its time began when it began to load, not when it was born"
+    world.says(is_ready=False, steps=3)
+    world.look(4)
+    assert world.status.state is WorkerState.STARTING
+    world.look(30)
+    world.look()
+    assert world.deaths[0][1] == "it had not loaded its engine after 60 s"
+
+
+@pytest.mark.parametrize(("drains", "word"), [(False, "stop\n"), (True, "drain\n")])
+def test_a_restart_tells_the_worker_how_to_leave_and_starts_another_without_a_wait(drains: bool, word: str) -> None:
+    world = World()
+    world.look()
+    world.supervisor.restart("espeak", drains=drains)
+    assert world.processes[0].sent == [word]
+    world.processes[0].code = 0
+    world.look()
+    world.look()
+    assert (len(world.processes), world.deaths) == (2, [(world.ids[0], None)]), "it was asked: no crash is counted"
+
+
+def test_an_order_reaches_the_worker_that_lives() -> None:
+    world = World()
+    world.supervisor.order("espeak", "unload 1")
+    world.look()
+    world.supervisor.order("espeak", "unload 2")
+    assert world.processes[0].sent == ["unload 2\n"]

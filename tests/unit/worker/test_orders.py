@@ -23,12 +23,12 @@ class Orders:
         self.parent = os.fdopen(writing, "w", encoding="utf-8")
         self.told: list[str] = []
         self.changed = threading.Condition()
-        follow_orders(self.stream, self.note("wake"), self.note("stop"))
+        follow_orders(self.stream, {"wake": self.note("wake"), "unload": self.note("unload")}, self.note("stop"))
 
-    def note(self, word: str) -> Callable[[], None]:
-        def write() -> None:
+    def note(self, word: str) -> Callable[..., None]:
+        def write(ticket: str = "") -> None:
             with self.changed:
-                self.told.append(word)
+                self.told.append(f"{word} {ticket}".strip())
                 self.changed.notify()
 
         return write
@@ -65,6 +65,12 @@ def test_each_wake_is_passed_on_and_other_words_are_not(orders: Orders) -> None:
     orders.say("wa")
     orders.say("ke\n")
     assert orders.wait(3) == ["wake"] * 3
+
+
+def test_an_order_brings_its_ticket(orders: Orders) -> None:
+    orders.say("unload 5f3a\nunload\nunloaded 1\n")
+    orders.say("wake\n")
+    assert orders.wait(3) == ["unload 5f3a", "unload", "wake"]
 
 
 def test_after_stop_nothing_is_heard(orders: Orders) -> None:

@@ -131,6 +131,9 @@ class EspeakEngine:
         """It has no frames, no tokens and no parts."""
         return EngineStats()
 
+    def release(self) -> None:
+        """It keeps nothing: the library is loaded afresh for each passage anyway."""
+
     def close(self) -> None:
         self._active.clear()
         self._library.close()

@@ -175,6 +175,10 @@ class VibeVoiceEngine:
             device_reserved_bytes=reserved,
         )
 
+    def release(self) -> None:
+        """The voices that were encoded: each is encoded again when it is next asked for."""
+        self._voices.clear()
+
     def close(self) -> None:
         for request_id in list(self._active):
             self.stop(request_id)

@@ -67,6 +67,10 @@ class VoiceBank:
         """How many frames the voice has in a prompt; nothing is encoded."""
         return math.ceil(self._recordings.samples(voice_id) / SAMPLES_PER_FRAME)
 
+    def clear(self) -> None:
+        """Forget all latents."""
+        self._kept.clear()
+
     def latents(self, voice_id: str, *, is_noisy: bool) -> Tensor:
         """Latents of a voice in scaled space, (K, D) float32, on the CPU.
 

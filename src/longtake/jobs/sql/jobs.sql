@@ -46,6 +46,9 @@ SELECT id, audio_samples, spoken_on FROM jobs WHERE engine = :engine AND state =
   AND (:only IS NULL OR id = :only) AND crashes <= :crashes
 ORDER BY priority DESC, number LIMIT 1;
 
+-- name: queued_for
+SELECT id FROM jobs WHERE engine = :engine AND state = 'queued' AND (:only IS NULL OR id = :only);
+
 -- name: claim_job
 UPDATE jobs SET state = :state, reason = :reason, spoken_on = :place, token = token + 1,
     lease_worker = :worker, lease_boot = :boot, lease_until = :until, started_at = coalesce(started_at, :now),
