@@ -48,13 +48,14 @@ class Figures:
         self.write_failures = 0
         self.latest = StepStats("", engine.info.name, os.getpid(), clock.boot_id, clock.monotonic_s(), "ready")
 
-    def look(self, jobs: int) -> None:
+    def look(self, jobs: int, *, is_last: bool = False) -> None:
         """
         Args:
             jobs: Held now.
+            is_last: Look whenever the last one was: the engine goes.
         """
         now_s = self._clock.monotonic_s()
-        if now_s - self._looked_at < LOOK_S:
+        if now_s - self._looked_at < LOOK_S and not is_last:
             return
         self._looked_at = now_s
         engine, scheduler = self._engine.stats(), self._scheduler

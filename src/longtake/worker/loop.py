@@ -155,7 +155,7 @@ class WorkerLoop:
             self._checkpoint(run)
             self._let_go(run, partial(self._desk.release, run.claim, self._parting))
         self._verdicts.settle()
-        self.figures.look(0)
+        self.figures.look(0, is_last=True)
 
     def settle(self) -> bool:
         """Once it has run: write what could not be written then; gives whether all is."""
