@@ -12,6 +12,7 @@ from longtake.core.errors import InputError
 from longtake.engines.registry import engine_names
 
 F = TypeVar("F", bound=Callable[..., Any])
+DTYPES = "auto, fp32, fp16, bf16; int8, int4: the decoder's matrices, all else as auto; int8+head+bf16, for example."
 ENGINES = ", ".join(engine_names())
 
 
@@ -40,7 +41,7 @@ def engine_options(function: F) -> F:
     for option in (
         click.option("--lora", metavar="L", help="Folder or hub id of a LoRA adapter, for engines that take one."),
         click.option("--memory-budget", metavar="SIZE", help="Bytes the engine may hold, such as 20GiB."),
-        click.option("--dtype", metavar="T", help="auto, fp32, fp16, bf16."),
+        click.option("--dtype", metavar="T", help=DTYPES),
         click.option("--device", metavar="D", help="auto, cpu, cuda, mps."),
         click.option("--model", metavar="M", help="Folder or hub id of the weights, for engines that have weights."),
     ):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from longtake.cli.exits import EXIT_DOES_NOT_FIT
-from longtake.cli.options import json_option
+from longtake.cli.options import DTYPES, json_option
 from longtake.core.memory import free_host_bytes
 from longtake.core.units import format_bytes, parse_size
 from longtake.engines.vibevoice.dtypes import host_dtype
-from longtake.engines.vibevoice.footprint import SIZES, parameters
+from longtake.engines.vibevoice.footprint import float_parameters
 from longtake.engines.vibevoice.hub import random_name
 from longtake.engines.vibevoice.memory_plan import MemoryPlan, Wish, max_jobs, max_minutes, plan_memory, remedies
+from longtake.engines.vibevoice.quantization import fitting, read_dtype
 from longtake.engines.vibevoice.shapes import config_of
 
 
@@ -30,7 +32,7 @@ from longtake.engines.vibevoice.shapes import config_of
 @click.option("--minutes", type=click.FloatRange(0, 600, min_open=True), default=90.0, show_default=True, metavar="N")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Side by side.")
 @click.option("--memory", metavar="SIZE", help="Of the device, such as 24GiB.  [default: what is free of the host's]")
-@click.option("--dtype", type=click.Choice(["auto", *SIZES]), default="auto", show_default=True)
+@click.option("--dtype", metavar="T", default="auto", show_default=True, help=DTYPES)
 @click.option(
     "--device",
     type=click.Choice(["cuda", "cpu"]),
@@ -59,15 +61,17 @@ def plan(
     config = config_of(model)
     on_host = device == "cpu" or (device is None and memory is None)
     memory_bytes = parse_size(memory, "memory") if memory is not None else free_host_bytes()
-    if dtype == "auto":
-        dtype = host_dtype(sum(parameters(config).values()), memory_bytes) if on_host else "bf16"
+    quantization, kind = read_dtype(dtype)
+    config = replace(config, quantization=fitting(config.quantization, quantization, model))
+    if kind == "auto":
+        kind = host_dtype(float_parameters(config), memory_bytes) if on_host else "bf16"
     wish = Wish(
         config=config,
         minutes=minutes,
         jobs=jobs,
         memory_bytes=memory_bytes,
         on_host=on_host,
-        dtype=dtype,
+        dtype=kind,
         context=context,
         is_bytes=random_name(model) is not None,
     )
@@ -85,7 +89,7 @@ def _lines(model: str, planned: MemoryPlan) -> Iterator[str]:
     wish = planned.wish
     how = "all in view at once" if planned.context == "full" else "passage by passage"
     room = format_bytes(wish.memory_bytes)
-    yield f"{model} in {wish.dtype}, {wish.jobs} × {wish.minutes:g} minutes, {how}, in {room}"
+    yield f"{model} in {wish.types}, {wish.jobs} × {wish.minutes:g} minutes, {how}, in {room}"
     yield ""
     for part, count in planned.resident.items():
         yield _row(part, count)

@@ -83,7 +83,11 @@ class KeepSettings(Node):
 class EngineSettings(Node):
     model: str | None = Field(None, description="Folder or hub id of the weights, for engines that have weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
-    dtype: str = Field("auto", description="auto, fp32, fp16, bf16.")
+    dtype: str = Field(
+        "auto",
+        description="auto, fp32, fp16, bf16; int8 or int4: the matrices of VibeVoice's decoder so, all else as auto; "
+        "behind these two +head for those of the diffusion head, too, and +fp32, +fp16 or +bf16 for all else.",
+    )
     memory_budget: str | None = Field(None, description="Bytes the engine may hold, such as 20GiB.")
     lora: str | None = Field(None, description="Folder or hub id of a LoRA adapter, for engines that take one.")
 

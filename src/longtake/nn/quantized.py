@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ from longtake.nn.scheme import INT8, Scheme
 
 _FEW = {"int8": 32, "int4": 128}  # rows of activations up to which the kernels are quicker than blocks
 # Numbers of a block: what a core keeps near itself, and what keeps a device busy.
-_HOST_BLOCK, _DEVICE_BLOCK = 1 << 18, 1 << 24
+_HOST_BLOCK, _DEVICE_BLOCK = 1 << 18, 1 << 22
 _LARGEST_TILE = 64
 _INT8_LARGEST, _INT4_LARGEST, _INT4_MIDDLE = 127, 15, 8
 
@@ -54,6 +56,12 @@ class QuantizedAffine(nn.Module, Packable):
         self.bias = bias
         self._most_rows = 0  # of activations, for which the product is the kernel's
         self._tile_rows = 0  # of the CPU's int4 kernel, once the weight is in its order
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Moves it, but never to another type: the scales are what they are in bfloat16."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.weight_scale.data = self.weight_scale.data.bfloat16()
+        return self
 
     def forward(self, x_C: Tensor) -> Tensor:
         """(…, D) of (…, C), in the type of the activations."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from longtake.engines.vibevoice.budget import FRAMES_PER_S, MAX_ACTIVE, PAST_PAS
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, VibeVoiceConfig
 from longtake.engines.vibevoice.config_file import load_config
 from longtake.engines.vibevoice.footprint import SIZES, kv_bytes
+from longtake.engines.vibevoice.quantization import read_dtype
 from longtake.engines.vibevoice.settings import read_settings
 from longtake.engines.vibevoice.shapes import config_of
 from longtake.engines.vibevoice.trace import cut_trace
@@ -40,6 +42,13 @@ INFO = EngineInfo(
 
 
 _KV_SIZES = {name: sizes.model for name, sizes in SIZES.items()}  # bytes of a number in keys and values
+
+
+def _kv_size(dtype: str, otherwise: int) -> int:
+    """Of what is told, or of what is left to the engine."""
+    with suppress(InputError):  # the engine refuses it
+        return _KV_SIZES.get(read_dtype(dtype)[1], otherwise)
+    return otherwise
 
 
 @functools.cache
@@ -83,7 +92,7 @@ class VibeVoiceAbout(EngineAbout):
     ) -> int:
         room = None
         if budget_bytes is not None and (config := _known_config(loads.model)) is not None:
-            room = budget_bytes // kv_bytes(config.decoder, 1, _KV_SIZES.get(loads.dtype, max(_KV_SIZES.values())))
+            room = budget_bytes // kv_bytes(config.decoder, 1, _kv_size(loads.dtype, max(_KV_SIZES.values())))
         return passage_cap(
             characters,
             expected_s,
@@ -98,7 +107,7 @@ class VibeVoiceAbout(EngineAbout):
         if config is None:
             return 0
         rows = least_rows(expected_s, int(recordings_s * FRAMES_PER_S), config.window)
-        size = _KV_SIZES.get(loads.dtype, min(_KV_SIZES.values()))  # what is left to the engine may be the smaller one
+        size = _kv_size(loads.dtype, min(_KV_SIZES.values()))  # what is left to the engine may be the smaller one
         return kv_bytes(config.decoder, rows.positions, size)
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:

@@ -9,9 +9,9 @@ headers before the first byte is allocated, and everything that is wrong is said
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,15 @@ from longtake.engines.vibevoice.names import (
     places,
     to_original,
 )
+from longtake.engines.vibevoice.quantization import Quantization, fitting
+from longtake.engines.vibevoice.quantized import written
 from longtake.nn.shapes import shapes_only
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+Merge = Callable[[str, torch.Tensor], None]
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+_KINDS = {torch.int8: frozenset({"I8"}), torch.uint8: frozenset({"U8"})}  # of what is quantized
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _SHOWN = 10
 CONVERT = (
@@ -59,35 +63,62 @@ class TensorInfo:
 
 @torch.no_grad()
 def load_model(
-    folder: Path, *, dtype: torch.dtype, device: torch.device | str, codec_dtype: torch.dtype | None = None
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    codec_dtype: torch.dtype | None = None,
+    quantization: Quantization | None = None,
+    merge: Merge | None = None,
 ) -> VibeVoiceModel:
     """The model of that folder, in either layout, in one file or in shards.
 
     Args:
-        dtype: Of the decoder, the diffusion head and the connectors.
+        dtype: Of the decoder, the diffusion head and the connectors; of what is quantized, of the activations.
         codec_dtype: Of the acoustic and semantic coders; absent: `dtype`.
+        quantization: How matrices are to be quantized; absent: as they are in the folder, in full or quantized.
+        merge: Changes the numbers of a parameter, before they are quantized.
 
     Raises:
         NotFoundError: The folder is no checkpoint, or a part of it is not there (code ``no_checkpoint``).
         InputError: The configuration or the weights do not fit our network, a file is damaged, or there are only
-            pickles (codes ``bad_config``, ``bad_checkpoint``).
+            pickles (codes ``bad_config``, ``bad_checkpoint``); the folder is quantized, in another way (code
+            ``other_dtype``) or though something is to be merged before that (code ``quantized``).
         CapacityError: The device has no room for the weights.
     """
-    config = load_config(folder)
+    saved = load_config(folder)
+    config = replace(saved, quantization=fitting(saved.quantization, quantization, str(folder)))
+    if saved.quantization is not None and merge is not None:
+        raise InputError(
+            f"{folder} is quantized, and an adapter is merged before that. Give the checkpoint that it was made of, "
+            f"with --lora and --dtype {saved.quantization}.",
+            code="quantized",
+            param="lora",
+        )
     with ExitStack() as stack:
         files = open_files(weight_files(folder), stack)
+        manifest = {name: read_info(file, name) for name, file in files.items()}
+        plan = check_names(build_meta(saved), manifest, where=str(folder))
         model = build_meta(config)
-        plan = check_names(model, {name: read_info(file, name) for name, file in files.items()}, where=str(folder))
         allocate(model, dtype=dtype, device=device, codec_dtype=codec_dtype)
-        targets = dict(model.state_dict(keep_vars=True))
-        for name, place in plan:
-            tensor = files[name].get_tensor(name)
-            if place.parameter == CONTROL_HEAD:
-                tensor = tensor[list(CONTROL_TOKENS)]
-            target = targets[place.parameter]
-            (target if place.rows is None else target[slice(*place.rows)]).copy_(tensor)
+        for parameter, parts in _by_parameter(plan).items():
+            with written(model, parameter, is_stored=saved.quantization is not None) as target:
+                for name, place in parts:
+                    tensor = files[name].get_tensor(name)
+                    if parameter == CONTROL_HEAD:
+                        tensor = tensor[list(CONTROL_TOKENS)]
+                    (target if place.rows is None else target[slice(*place.rows)]).copy_(tensor)
+                if merge is not None:
+                    merge(parameter, target)
     _check_factors(model, folder)
     return model
+
+
+def _by_parameter(plan: list[tuple[str, Place]]) -> dict[str, list[tuple[str, Place]]]:
+    found: dict[str, list[tuple[str, Place]]] = {}
+    for name, place in plan:
+        found.setdefault(place.parameter, []).append((name, place))
+    return found
 
 
 def load_encoder(folder: Path, *, dtype: torch.dtype, device: torch.device | str) -> Encoder:
@@ -141,7 +172,7 @@ def check_names(
         seen[original] = name
         plan.append((name, place))
         shape = vocabulary if original == LM_HEAD else _shape_of(place, tuple(parameters[place.parameter].shape))
-        problems += _differences(name, info, shape)
+        problems += _differences(name, info, shape, _KINDS.get(parameters[place.parameter].dtype, FLOATS))
     if LM_HEAD not in seen and EMBEDDING in seen:
         # Tied: decided by the tensors that are there. The flag stands in different places, and is wrong in some files.
         plan.append((seen[EMBEDDING], Place(CONTROL_HEAD)))
@@ -243,13 +274,15 @@ def _shape_of(place: Place, whole: tuple[int, ...]) -> tuple[int, ...]:
     return whole if place.rows is None else (place.rows[1] - place.rows[0], *whole[1:])
 
 
-def _differences(name: str, info: TensorInfo, shape: tuple[int, ...]) -> list[str]:
+def _differences(name: str, info: TensorInfo, shape: tuple[int, ...], kinds: frozenset[str]) -> list[str]:
     found = []
     if info.shape != shape:
         turned = " (transposed)" if len(shape) > 1 and info.shape == shape[::-1] else ""
         found.append(f"{name} is {list(info.shape)} and must be {list(shape)}{turned}")
-    if info.dtype not in FLOATS:
-        found.append(f"{name} is {info.dtype} and must be one of {', '.join(sorted(FLOATS))}")
+    if info.dtype not in kinds:
+        found.append(
+            f"{name} is {info.dtype} and must be {'one of ' if len(kinds) > 1 else ''}{', '.join(sorted(kinds))}"
+        )
     return found
 
 

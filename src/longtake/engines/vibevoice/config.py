@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from longtake.engines.vibevoice.quantization import Quantization
 from longtake.nn.decoder_config import DecoderConfig
 
 SAMPLES_PER_FRAME = 3200  # at 24 kHz: 7.5 frames a second
@@ -54,6 +55,7 @@ class VibeVoiceConfig:
 
     Attributes:
         noise_std: Scale of the noise on a voice's latents, before its own random factor: fix_std / 0.8.
+        quantization: How some of its matrices are written; None: in full.
     """
 
     decoder: DecoderConfig
@@ -61,6 +63,7 @@ class VibeVoiceConfig:
     semantic: CoderConfig
     head: HeadConfig
     noise_std: float = 0.625
+    quantization: Quantization | None = None
 
     @property
     def window(self) -> int:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from longtake.core.errors import InputError, NotFoundError
 from longtake.engines.vibevoice.config import LATENT_DIM, SAMPLES_PER_FRAME, CoderConfig, HeadConfig, VibeVoiceConfig
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
+from longtake.engines.vibevoice.quantization import Quantization, read_config
 from longtake.nn.decoder_config import DecoderConfig
 
 CONFIG = "config.json"
@@ -51,9 +53,22 @@ def load_config(folder: Path) -> VibeVoiceConfig:
             f"has model_type {raw.get('model_type')!r}; only 'vibevoice' (VibeVoice 1.5B and 7B, text to speech) can "
             "speak here, not the streaming and the recognition models",
         )
-    if raw.get("quantization_config"):
-        raise _bad(path, "describes quantized weights; take the checkpoint in bfloat16, float16 or float32")
-    return _from_hf(whole) if "text_config" in raw else _from_original(whole)
+    config = _from_hf(whole) if "text_config" in raw else _from_original(whole)
+    return replace(config, quantization=_quantization(whole))
+
+
+def _quantization(whole: _Section) -> Quantization | None:
+    written = whole.values.get("quantization_config")
+    if not written:
+        return None
+    found = read_config(written) if isinstance(written, dict) else None
+    if found is None:
+        raise _bad(
+            whole.path,
+            f"describes quantized weights that are not read here (quantization_config {written!r}); take the "
+            "checkpoint in bfloat16, float16 or float32, or one that `longtake quantize` has made of it",
+        )
+    return found
 
 
 class _Section:

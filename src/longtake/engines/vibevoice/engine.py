@@ -89,7 +89,8 @@ class VibeVoiceEngine:
     @property
     def place(self) -> str:
         weight = self._runner.model.language_model.embed_tokens.weight
-        return f"{self._weights.name} on {self._runner.model.device}, {str(weight.dtype).removeprefix('torch.')}"
+        how = "" if self.model.config.quantization is None else f"{self.model.config.quantization} and "
+        return f"{self._weights.name} on {self._runner.model.device}, {how}{str(weight.dtype).removeprefix('torch.')}"
 
     @property
     def model(self) -> VibeVoiceModel:

@@ -2,8 +2,8 @@
 
 What is spoken follows from the weights: keys and values of one model mean nothing to another. The fingerprint covers
 what the checkpoint is (configuration, names, shapes, types, and a sample of each tensor's numbers, since fine-tunes
-differ in nothing else) and its adapter. How it is run (device, type, shards) is not in it: a job may change that on its
-way.
+differ in nothing else), its adapter, and how it is quantized: what comes of that is another model. How it is run
+(device, type, shards) is not in it: a job may change that on its way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from longtake.engines.vibevoice.quantization import Quantization
 from longtake.engines.vibevoice.trace import FINGERPRINT_BYTES
 
 _SAMPLE_BYTES = 512
@@ -20,21 +21,36 @@ _LENGTH_BYTES = 8
 _RULE = "splitmix64, fan-in, 1"  # of `random_model`: another one gives other weights under the same name
 
 
-def of_random(name: str, adapter: Path | None = None) -> bytes:
-    """Of ``random:NAME``."""
-    return _digest([f"random:{name} by {_RULE}".encode(), *_adapter(adapter)])
+def of_random(name: str, adapter: Path | None = None, *, quantization: Quantization | None = None) -> bytes:
+    """Of ``random:NAME``; the rest as in `of_checkpoint`."""
+    return _digest([f"random:{name} by {_RULE}".encode(), *_adapter(adapter), *_quantization(quantization)])
 
 
-def of_checkpoint(config: Path, files: list[Path], adapter: Path | None = None) -> bytes:
+def of_checkpoint(
+    config: Path, files: list[Path], adapter: Path | None = None, *, quantization: Quantization | None = None
+) -> bytes:
     """Of a checkpoint.
 
     Args:
         config: Its ``config.json``.
         files: Its safetensors files, which have been read before.
         adapter: Folder of the LoRA adapter that is merged into it.
+        quantization: How its matrices are quantized while they are loaded.
     """
     shape = json.dumps(json.loads(config.read_bytes()), sort_keys=True).encode()
-    return _digest([shape, *sorted(tensor for file in files for tensor in _tensors(file)), *_adapter(adapter)])
+    return _digest(
+        [
+            shape,
+            *sorted(tensor for file in files for tensor in _tensors(file)),
+            *_adapter(adapter),
+            *_quantization(quantization),
+        ]
+    )
+
+
+def _quantization(quantization: Quantization | None) -> Iterator[bytes]:
+    if quantization is not None:
+        yield f"quantized: {quantization.to_config()}".encode()
 
 
 def _adapter(folder: Path | None) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from longtake.engines.vibevoice.config import CoderConfig, HeadConfig, VibeVoiceConfig
+from longtake.engines.vibevoice.quantization import Quantization
 from longtake.nn.decoder_config import DecoderConfig
 
 # The parts, by the names under which people know them.
@@ -66,11 +67,37 @@ def parameters(config: VibeVoiceConfig) -> dict[str, int]:
     }
 
 
+def float_parameters(config: VibeVoiceConfig) -> int:
+    """How many numbers in float32 take as much as the model does in that type, with what of it is quantized."""
+    return sum(weights(config, SIZES["fp32"]).values()) // SIZES["fp32"].model
+
+
 def weights(config: VibeVoiceConfig, sizes: Dtypes) -> dict[str, int]:
-    """Part → bytes."""
-    return {
+    """Part → bytes, with the scales of what is quantized."""
+    found = {
         part: count * (sizes.codec if part in CODERS else sizes.model) for part, count in parameters(config).items()
     }
+    if (quantization := config.quantization) is not None:
+        for part, matrices in _matrices(config, quantization).items():
+            for rows, columns in matrices:
+                found[part] += quantization.scheme.bytes(rows, columns) - rows * columns * sizes.model
+    return found
+
+
+def _matrices(config: VibeVoiceConfig, quantization: Quantization) -> dict[str, list[tuple[int, int]]]:
+    """Part → rows and columns of each matrix that is quantized."""
+    decoder, head = config.decoder, config.head
+    hidden, width = decoder.hidden_size, decoder.num_attention_heads * decoder.head_dim
+    fused = width + 2 * decoder.num_key_value_heads * decoder.head_dim
+    layer = [(fused, hidden), (hidden, width), *_feed_forward(hidden, decoder.intermediate_size)]
+    found = {DECODER: layer * decoder.num_hidden_layers}
+    if quantization.has_head:
+        found[DIFFUSION_HEAD] = _feed_forward(hidden, head.ffn_size) * head.layers
+    return found
+
+
+def _feed_forward(hidden: int, width: int) -> list[tuple[int, int]]:
+    return [(2 * width, hidden), (hidden, width)]
 
 
 def kv_bytes(decoder: DecoderConfig, positions: int, itemsize: int) -> int:

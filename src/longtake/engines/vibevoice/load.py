@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,11 @@ from longtake.engines.vibevoice.config_file import CONFIG, load_config
 from longtake.engines.vibevoice.dtypes import BF16_FLAGS, has_bf16, host_dtype
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
+from longtake.engines.vibevoice.footprint import float_parameters
 from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
-from longtake.engines.vibevoice.lora import merge_lora
-from longtake.engines.vibevoice.model import build_meta
+from longtake.engines.vibevoice.lora import open_lora
+from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
+from longtake.engines.vibevoice.quantization import fitting, read_dtype
 from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
 from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.shapes import random_config
@@ -56,7 +60,7 @@ def load_engine(
         voices: Folder of the recordings.
         model: A folder, a hub id, or ``random:tiny|small|1.5b|7b``; None is `DEFAULT_MODEL`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        dtype: ``auto``, ``fp32``, ``fp16``, ``bf16``.
+        dtype: As `quantization.read_dtype` reads it: ``auto``, ``fp32``, ``int8``, …
         adapter: Folder or hub id of a LoRA adapter.
 
     Raises:
@@ -70,29 +74,35 @@ def load_engine(
         torch.set_num_threads(max(1, cores() - 1))
     name = model or DEFAULT_MODEL
     adapter_folder = None if adapter is None else fetch_adapter(adapter)
+    asked, rest = read_dtype(dtype)
     encoder: Callable[..., Encoder]
     if (random := random_name(name)) is not None:
         log.warning("the weights of %s are random: what it speaks is noise, for tests and measurements only", name)
-        kind, codec_kind = _types(dtype, place, random_config(random))
-        network = build_random(random, dtype=kind, device=place, codec_dtype=codec_kind)
+        config = replace(random_config(random), quantization=asked)
+        build: Callable[..., VibeVoiceModel] = partial(build_random, random)
         encoder = partial(build_random_encoder, random)
         tokenizer = build_byte_tokenizer()
-        fingerprint = of_random(random, adapter_folder)
+        fingerprint = of_random(random, adapter_folder, quantization=asked)
     else:
         folder = fetch_model(name)
         # What is no checkpoint is told before anything is fetched for it.
         config, files = load_config(folder), weight_files(folder)
         tokenizer = load_tokenizer(folder)
-        kind, codec_kind = _types(dtype, place, config)
-        network = load_model(folder, dtype=kind, device=place, codec_dtype=codec_kind)
+        config = replace(config, quantization=fitting(config.quantization, asked, name))
+        build = partial(load_model, folder)
         encoder = partial(load_encoder, folder)
-        fingerprint = of_checkpoint(folder / CONFIG, files, adapter_folder)
-    if adapter_folder is not None:
-        merge_lora(network, adapter_folder)
+        fingerprint = of_checkpoint(folder / CONFIG, files, adapter_folder, quantization=asked)
+    kind, codec_kind = _types(rest, place, config)
+    with ExitStack() as stack:
+        merge = None
+        if adapter_folder is not None:
+            merge = open_lora(build_meta(replace(config, quantization=None)), adapter_folder, stack)
+        network = build(dtype=kind, device=place, codec_dtype=codec_kind, quantization=asked, merge=merge)
     if random is None:
         check_finite(network, name)  # of random weights not all are written
     weights = Weights(fingerprint, name if adapter is None else f"{name} --lora {adapter}")
-    log.info("%s: %s, %s on %s", weights, format_bytes(network.weights_bytes), kind, place)
+    how = kind if network.config.quantization is None else f"{network.config.quantization} and {kind}"
+    log.info("%s: %s, %s on %s", weights, format_bytes(network.weights_bytes), how, place)
     network.acoustic_tokenizer.encoder = None  # see VoiceBank
     pack_all(network)
     give_back()
@@ -126,7 +136,7 @@ def choose_dtype(asked: str, device: torch.device, parameters: int) -> torch.dty
     """What was asked for, or what the device is quickest with.
 
     Args:
-        parameters: How many the model has.
+        parameters: How many the model has, as in `footprint.float_parameters`.
 
     Raises:
         InputError: There is no such type.
@@ -148,8 +158,7 @@ def choose_dtype(asked: str, device: torch.device, parameters: int) -> torch.dty
 
 def _types(asked: str, device: torch.device, config: VibeVoiceConfig) -> tuple[torch.dtype, torch.dtype | None]:
     """Of the model, and of its coders where that is another."""
-    parameters = sum(parameter.numel() for parameter in build_meta(config).parameters())
-    kind = choose_dtype(asked, device, parameters)
+    kind = choose_dtype(asked, device, float_parameters(config))
     # fp16 ends at 65,504, and the coders' inner values pass that with some voices; bf16 and fp32 do not end there.
     return kind, torch.float32 if kind is torch.float16 else None
 

@@ -67,32 +67,56 @@ def merge_lora(model: VibeVoiceModel, folder: Path, *, strength: float = 1.0) ->
         InputError: A target is unknown, a shape does not fit, the kind of adapter is not implemented, or a part is
             pickled (codes ``bad_adapter``, ``pickled``).
     """
+    with ExitStack() as stack:
+        merge = open_lora(model, folder, stack, strength=strength)
+        for parameter, tensor in model.state_dict(keep_vars=True).items():
+            merge(parameter, tensor)
+        return len(merge)
+
+
+class LoraMerge:
+    """An adapter that was checked: merges itself into one parameter after the other."""
+
+    def __init__(self, jobs: list[tuple[_Change, dict[str, Any]]]) -> None:
+        self._jobs = jobs
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @torch.no_grad()
+    def __call__(self, parameter: str, tensor: torch.Tensor) -> None:
+        """Merge what there is for that parameter of ours into its numbers, in place."""
+        for change, source in self._jobs:
+            if change.place.parameter == parameter:
+                _apply(change, source, tensor)
+
+
+def open_lora(model: VibeVoiceModel, folder: Path, stack: ExitStack, *, strength: float = 1.0) -> LoraMerge:
+    """Open the adapter of that folder and check all of it, for a model in full, which may be on the meta device; the
+    stack closes its files. Arguments and errors are those of `merge_lora`."""
     folder = _root(folder)
     _refuse_pickles(folder)
     parameters = model.state_dict(keep_vars=True)
     wanted = places(parameters, model.config)
-    with ExitStack() as stack:
-        jobs: list[tuple[_Change, dict[str, Any]]] = []
-        problems: list[str] = []
-        for part in (folder, folder / "diffusion_head"):
-            if (part / CONFIG).is_file() and (part / WEIGHTS).is_file():
-                config = _read_config(part / CONFIG)
-                files = open_files([part / WEIGHTS], stack)
-                jobs += [(change, files) for change in _pairs(files, config, wanted, strength, problems)]
-        for name, prefix in _PARTS.items():
-            path = folder / name / "model.safetensors"
-            if path.is_file():
-                files = open_files([path], stack)
-                jobs += [(change, files) for change in _whole(files, prefix, wanted, problems)]
-        if not jobs and not problems:
-            raise NotFoundError(f"{folder} holds no adapter: no {CONFIG} with {WEIGHTS}.", code="no_adapter")
-        for change, source in jobs:
-            problems += _misfits(change, source, parameters)
-        if problems:
-            raise _bad(folder, f"does not fit this model: {listing(problems)}")
-        for change, source in jobs:
-            _apply(change, source, parameters)
-    return len(jobs)
+    jobs: list[tuple[_Change, dict[str, Any]]] = []
+    problems: list[str] = []
+    for part in (folder, folder / "diffusion_head"):
+        if (part / CONFIG).is_file() and (part / WEIGHTS).is_file():
+            config = _read_config(part / CONFIG)
+            files = open_files([part / WEIGHTS], stack)
+            jobs += [(change, files) for change in _pairs(files, config, wanted, strength, problems)]
+    for name, prefix in _PARTS.items():
+        path = folder / name / "model.safetensors"
+        if path.is_file():
+            files = open_files([path], stack)
+            jobs += [(change, files) for change in _whole(files, prefix, wanted, problems)]
+    if not jobs and not problems:
+        raise NotFoundError(f"{folder} holds no adapter: no {CONFIG} with {WEIGHTS}.", code="no_adapter")
+    for change, source in jobs:
+        problems += _misfits(change, source, parameters[change.place.parameter])
+    if problems:
+        raise _bad(folder, f"does not fit this model: {listing(problems)}")
+    return LoraMerge(jobs)
 
 
 def _root(folder: Path) -> Path:
@@ -197,8 +221,8 @@ def _whole(files: Mapping[str, Any], prefix: str, wanted: Mapping[str, Place], p
     return changes
 
 
-def _misfits(change: _Change, files: Mapping[str, Any], parameters: Mapping[str, torch.Tensor]) -> list[str]:
-    shape = tuple(_rows(change.place, parameters).shape)
+def _misfits(change: _Change, files: Mapping[str, Any], parameter: torch.Tensor) -> list[str]:
+    shape = tuple(_rows(change.place, parameter).shape)
     a = read_info(files[change.a], change.a)
     b = None if change.b is None else read_info(files[change.b], change.b)
     if a.dtype not in FLOATS or (b is not None and b.dtype not in FLOATS):
@@ -210,8 +234,8 @@ def _misfits(change: _Change, files: Mapping[str, Any], parameters: Mapping[str,
     return [f"{change.b} {list(b.shape)} @ {change.a} {list(a.shape)} must give {list(shape)}"]
 
 
-def _apply(change: _Change, files: Mapping[str, Any], parameters: Mapping[str, torch.Tensor]) -> None:
-    target = _rows(change.place, parameters)
+def _apply(change: _Change, files: Mapping[str, Any], parameter: torch.Tensor) -> None:
+    target = _rows(change.place, parameter)
     a = files[change.a].get_tensor(change.a).to(target.device)
     if change.b is None:
         target.copy_(a)
@@ -220,9 +244,8 @@ def _apply(change: _Change, files: Mapping[str, Any], parameters: Mapping[str, t
     target.copy_(torch.addmm(target.float(), b.float(), a.float(), alpha=change.scale))
 
 
-def _rows(place: Place, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    whole = parameters[place.parameter]
-    return whole if place.rows is None else whole[slice(*place.rows)]
+def _rows(place: Place, parameter: torch.Tensor) -> torch.Tensor:
+    return parameter if place.rows is None else parameter[slice(*place.rows)]
 
 
 def _bad(path: Path, what: str) -> InputError:

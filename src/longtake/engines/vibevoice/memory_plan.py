@@ -26,6 +26,7 @@ from longtake.engines.vibevoice.budget import (
 )
 from longtake.engines.vibevoice.config import VibeVoiceConfig
 from longtake.engines.vibevoice.footprint import ACOUSTIC_ENCODER, SIZES, Dtypes, kv_bytes, state_bytes, weights
+from longtake.engines.vibevoice.quantization import Quantization
 from longtake.engines.vibevoice.workspace import (
     DEVICE_SHARE,
     beat_bytes,
@@ -35,6 +36,7 @@ from longtake.engines.vibevoice.workspace import (
     reading_bytes,
     requests_room,
 )
+from longtake.nn.scheme import INT4, INT8
 
 BYTES_A_SECOND = 15.0  # of text: what a model without a tokenizer reads instead of tokens
 _MAX_MINUTES = 600.0
@@ -47,7 +49,7 @@ class Wish:
     Attributes:
         memory_bytes: Of the device, or what is free of the host's before the model is loaded.
         on_host: The device shares the host's memory: the CPU.
-        dtype: A key of `SIZES`.
+        dtype: A key of `SIZES`; the configuration tells what of it is quantized.
         context: ``full``, ``window``, or None: full as far as the window reaches, which takes the most.
         is_bytes: The model reads bytes (`random:NAME`).
     """
@@ -64,6 +66,12 @@ class Wish:
     @property
     def sizes(self) -> Dtypes:
         return SIZES[self.dtype]
+
+    @property
+    def types(self) -> str:
+        """As in ``--dtype``."""
+        quantization = self.config.quantization
+        return self.dtype if quantization is None else f"{quantization}+{self.dtype}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ class MemoryPlan:
             "fits": self.fits,
             "reasons": list(self.reasons),
             "remedies": list(remedies(self)),
-            "dtype": wish.dtype,
+            "dtype": wish.types,
             "context": self.context,
             "minutes": wish.minutes,
             "jobs": wish.jobs,
@@ -233,9 +241,20 @@ def remedies(plan: MemoryPlan) -> Iterator[str]:
     if plan.context == "full" and (longest := max_minutes(wish)) >= 1:
         yield f"--minutes {math.floor(longest)}: the longest that is in view at once"
     if wish.sizes.model + wish.sizes.codec > 4 and plan_memory(replace(wish, dtype="bf16")).fits:
-        yield "--dtype bf16: half the bytes"
+        yield f"--dtype {replace(wish, dtype='bf16').types}: half the bytes"
+    if wish.config.quantization is None:
+        yield from (f"--dtype {each}: {why}" for each, why in _quantized(wish))
     if wish.jobs <= MAX_ACTIVE and plan.needed_bytes > wish.memory_bytes and not _is_beyond_window(plan):
         yield f"--memory {_up_to_mib(plan.needed_bytes)}: what this takes"
+
+
+def _quantized(wish: Wish) -> Iterator[tuple[str, str]]:
+    """The gentlest way to quantize it with which it fits."""
+    for scheme in (INT8, INT4):
+        smaller = replace(wish, config=replace(wish.config, quantization=Quantization(scheme)), dtype="bf16")
+        if plan_memory(smaller).fits:
+            yield smaller.types, f"the decoder's matrices in {scheme.bits} bits"
+            return
 
 
 def _reasons(plan: MemoryPlan) -> Iterator[str]:

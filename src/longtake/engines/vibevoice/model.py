@@ -11,6 +11,7 @@ from longtake.engines.vibevoice.config import CoderConfig, VibeVoiceConfig
 from longtake.engines.vibevoice.connector import Connector
 from longtake.engines.vibevoice.head import DiffusionHead
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
+from longtake.engines.vibevoice.quantized import quantize_modules
 from longtake.nn.affine import Packable
 from longtake.nn.decoder import Decoder
 from longtake.nn.shapes import shapes_only
@@ -90,7 +91,10 @@ class SemanticTokenizer(nn.Module):
 def build_meta(config: VibeVoiceConfig) -> VibeVoiceModel:
     """The model without memory, in milliseconds: names and shapes only."""
     with shapes_only():
-        return VibeVoiceModel(config)
+        model = VibeVoiceModel(config)
+        if config.quantization is not None:
+            quantize_modules(model, config.quantization)
+    return model
 
 
 def allocate(

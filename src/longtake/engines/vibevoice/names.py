@@ -134,13 +134,13 @@ def _gate_up_rows(size: int) -> dict[str, tuple[int, int]]:
 
 
 _FUSED: tuple[tuple[re.Pattern[str], Callable[[VibeVoiceConfig], dict[str, tuple[int, int]]]], ...] = (
-    (re.compile(r"(?P<before>language_model\..*\.)qkv_proj\.(?P<kind>weight|bias)"), _qkv_rows),
+    (re.compile(r"(?P<before>language_model\..*\.)qkv_proj\.(?P<kind>weight|weight_scale|bias)"), _qkv_rows),
     (
-        re.compile(r"(?P<before>language_model\..*\.)gate_up_proj\.(?P<kind>weight)"),
+        re.compile(r"(?P<before>language_model\..*\.)gate_up_proj\.(?P<kind>weight|weight_scale)"),
         lambda config: _gate_up_rows(config.decoder.intermediate_size),
     ),
     (
-        re.compile(r"(?P<before>prediction_head\..*\.)gate_up_proj\.(?P<kind>weight)"),
+        re.compile(r"(?P<before>prediction_head\..*\.)gate_up_proj\.(?P<kind>weight|weight_scale)"),
         lambda config: _gate_up_rows(config.head.ffn_size),
     ),
 )

@@ -12,15 +12,19 @@ What comes out is noise of a bounded level, for as long as one likes: all that i
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from longtake.engines.vibevoice.checkpoint import Merge
 from longtake.engines.vibevoice.codec import Encoder
 from longtake.engines.vibevoice.model import ENCODER, VibeVoiceModel, allocate, build_meta
 from longtake.engines.vibevoice.names import CONTROL_TOKENS
+from longtake.engines.vibevoice.quantization import Quantization
+from longtake.engines.vibevoice.quantized import written
 from longtake.engines.vibevoice.shapes import CONFIGS, random_config
 from longtake.nn.shapes import shapes_only
 
@@ -34,27 +38,37 @@ _BLOCK = 1_048_573  # a prime, so that no row length divides it
 
 @torch.no_grad()
 def build_random(
-    name: str, *, dtype: torch.dtype, device: torch.device | str, codec_dtype: torch.dtype | None = None
+    name: str,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    codec_dtype: torch.dtype | None = None,
+    quantization: Quantization | None = None,
+    merge: Merge | None = None,
 ) -> VibeVoiceModel:
     """A model with random weights.
 
-    Its choice of tokens means nothing: they are to be planned (`tokens.plan_tokens`). Types as in
+    Its choice of tokens means nothing: they are to be planned (`tokens.plan_tokens`). Arguments as in
     `checkpoint.load_model`.
 
     Raises:
         NotFoundError: There is no such size (code ``unknown_model``).
         CapacityError: The device has no room for the weights.
     """
-    model = build_meta(random_config(name))
+    config = random_config(name)
+    in_full, model = build_meta(config), build_meta(replace(config, quantization=quantization))
     allocate(model, dtype=dtype, device=device, codec_dtype=codec_dtype)
     blocks = torch.from_numpy(_stream(_BLOCK)).to(device).repeat(2)
-    for parameter, tensor in model.state_dict(keep_vars=True).items():
-        if parameter == _EMBEDDING:
-            # Of 152,000 rows the byte tokenizer reaches 256 and the loop four; pages never written take no memory.
-            _fill(tensor[:_BYTES], parameter, blocks)
-            _fill(tensor[min(CONTROL_TOKENS) : max(CONTROL_TOKENS) + 1], parameter, blocks)
-        else:
-            _fill(tensor, parameter, blocks)
+    for parameter in in_full.state_dict():
+        with written(model, parameter) as tensor:
+            if parameter == _EMBEDDING:
+                # Of 152,000 rows the byte tokenizer reaches 256 and the loop four; pages never written take no memory.
+                _fill(tensor[:_BYTES], parameter, blocks)
+                _fill(tensor[min(CONTROL_TOKENS) : max(CONTROL_TOKENS) + 1], parameter, blocks)
+            else:
+                _fill(tensor, parameter, blocks)
+            if merge is not None:
+                merge(parameter, tensor)
     model.speech_scaling_factor.fill_(0.7)
     model.speech_bias_factor.fill_(0.1)
     return model

@@ -19,6 +19,7 @@ _READER_COPIES = 2
 _CODER_COPIES = 4
 _FEED_FORWARD = 4  # a coder's inner width, in its channels
 _SLACK_BYTES = 64 << 20  # libraries' own: cuBLAS takes 32 MiB at its first product, cuDNN about as much
+_BLOCK_BYTES = 64 << 20  # some rows of a quantized matrix, in full; four copies, two of them in float32
 
 
 def workspace_bytes(
@@ -39,7 +40,7 @@ def workspace_bytes(
 
 def beat_bytes(config: VibeVoiceConfig, sizes: Dtypes, streams: int) -> int:
     """`workspace_bytes` of an engine for so many streams."""
-    return workspace_bytes(
+    needed = workspace_bytes(
         config,
         itemsize=sizes.model,
         codec_itemsize=sizes.codec,
@@ -47,6 +48,7 @@ def beat_bytes(config: VibeVoiceConfig, sizes: Dtypes, streams: int) -> int:
         streams=streams,
         frames=FRAMES_AT_ONCE,
     )
+    return needed if config.quantization is None else needed + _BLOCK_BYTES
 
 
 def reading_bytes(config: VibeVoiceConfig, *, itemsize: int, positions: int = READ_AT_ONCE) -> int:

@@ -13,6 +13,7 @@ from longtake.core.errors import NotFoundError
 from longtake.core.units import parse_size
 from longtake.engines.vibevoice import engine as engine_module
 from longtake.engines.vibevoice.budget import MAX_ACTIVE, step_limit
+from longtake.engines.vibevoice.config import VibeVoiceConfig
 from longtake.engines.vibevoice.footprint import SIZES
 from longtake.engines.vibevoice.memory_plan import (
     MemoryPlan,
@@ -24,7 +25,9 @@ from longtake.engines.vibevoice.memory_plan import (
     room_of,
 )
 from longtake.engines.vibevoice.model import VibeVoiceModel
+from longtake.engines.vibevoice.quantization import Quantization, read_dtype
 from longtake.engines.vibevoice.shapes import CONFIGS, config_of
+from longtake.nn.scheme import INT4, INT8
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker import memory as worker_memory
 from tests.support import golden
@@ -35,7 +38,11 @@ BASE = Wish(CONFIGS["1.5b"], minutes=90, jobs=4, memory_bytes=24 * GIB)
 
 wishes = st.builds(
     Wish,
-    config=st.sampled_from([CONFIGS["1.5b"], CONFIGS["7b"], CONFIGS["small"]]),
+    config=st.builds(
+        lambda name, kind: replace(CONFIGS[name], quantization=kind),
+        st.sampled_from(["1.5b", "7b", "small"]),
+        st.sampled_from([None, Quantization(INT8), Quantization(INT4, True)]),
+    ),
     minutes=st.floats(0.1, 600),
     jobs=st.integers(1, 12),
     memory_bytes=st.integers(0, 100 * GIB),
@@ -104,6 +111,19 @@ def test_the_plan_of_a_model_is_its_real_weights(tiny: VibeVoiceModel, bench: Be
     assert planned.state_bytes == bench.engine.state_bytes
 
 
+def test_what_does_not_fit_in_full_may_fit_quantized() -> None:
+    asked = plan(config=CONFIGS["7b"], minutes=30.0, jobs=1, memory_bytes=16 * GIB)
+    assert not asked.fits
+    assert "--dtype int8+bf16: the decoder's matrices in 8 bits" in list(remedies(asked))
+    quantized = replace(CONFIGS["7b"], quantization=Quantization(INT8))
+    planned = plan(config=quantized, minutes=30.0, jobs=1, memory_bytes=16 * GIB)
+    assert planned.fits
+    assert planned.to_dict()["dtype"] == "int8+bf16"
+    in_full = plan(config=CONFIGS["7b"])
+    assert in_full.weights_bytes - planned.weights_bytes == pytest.approx(6525e6, rel=0.002), "half of the decoder"
+    assert planned.job_bytes == asked.job_bytes, "keys and values are not touched"
+
+
 @given(wishes)
 def test_what_fits_is_admitted_and_what_does_not_is_not(wish: Wish) -> None:
     planned = plan_memory(wish)
@@ -119,7 +139,7 @@ def test_what_fits_is_admitted_and_what_does_not_is_not(wish: Wish) -> None:
     assert max_jobs(wish) >= wish.jobs or not planned.fits
 
 
-def as_told(line: str) -> dict[str, Any]:
+def as_told(line: str, config: VibeVoiceConfig) -> dict[str, Any]:
     option, value = line.split(":")[0].split(" ")
     match option:
         case "--jobs":
@@ -128,6 +148,9 @@ def as_told(line: str) -> dict[str, Any]:
             return {"minutes": float(value), "context": "full"}
         case "--memory":
             return {"memory_bytes": parse_size(value, "memory")}
+        case "--dtype":
+            quantization, kind = read_dtype(value)
+            return {"config": replace(config, quantization=quantization), "dtype": kind}
         case _:
             return {option.removeprefix("--"): value}
 
@@ -139,7 +162,7 @@ def test_its_advice_is_true(wish: Wish) -> None:
     if planned.fits:
         assert advice == []
     for line in advice:
-        changed = plan_memory(replace(wish, **as_told(line)))
+        changed = plan_memory(replace(wish, **as_told(line, wish.config)))
         assert changed.fits, (line, changed.reasons)
     if not planned.fits and wish.context != "full":
         assert advice or wish.jobs > MAX_ACTIVE
