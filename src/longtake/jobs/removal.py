@@ -10,7 +10,7 @@ and then the audio is all that its user has.
 
 from __future__ import annotations
 
-from longtake.core.errors import ConflictError, NotFoundError
+from longtake.core.errors import ConflictError, LongtakeError, NotFoundError
 from longtake.jobs.folder import CUTTING, FORGOTTEN, DataFolder
 from longtake.jobs.states import ENDED
 from longtake.jobs.store import JobStore
@@ -30,7 +30,33 @@ def remove_job(store: JobStore, folder: DataFolder, job_id: str) -> None:
     except ConflictError:
         folder.unmark_forgotten(job_id)
         raise
+    except LongtakeError:
+        _follow(store, folder, job_id)
+        raise
     folder.remove_job(job_id)
+
+
+def remove_earlier(store: JobStore, folder: DataFolder, earlier_id: str) -> bool:
+    """Delete what a job was before it was spoken again, unless somebody has resumed it; gives whether it is gone."""
+    folder.mark_forgotten(earlier_id)
+    try:
+        is_gone = store.cuts.forget_earlier(earlier_id)
+    except LongtakeError:
+        _follow(store, folder, earlier_id)
+        raise
+    if is_gone:
+        folder.remove_job(earlier_id)
+    else:
+        folder.unmark_forgotten(earlier_id)
+    return is_gone
+
+
+def _follow(store: JobStore, folder: DataFolder, job_id: str) -> None:
+    """Delete the files if the rows are gone: the error came behind their commit, and nobody else would."""
+    try:
+        store.job(job_id)
+    except NotFoundError:
+        folder.remove_job(job_id)
 
 
 def finish_removals(store: JobStore, folder: DataFolder) -> list[str]:

@@ -317,7 +317,7 @@ class JobStore:
         Raises:
             ConflictError: It has not ended.
         """
-        with self._db.write():
+        with self._db.write("forget"):
             job = self._changes.job(job_id)
             if job.state not in ENDED:
                 raise ConflictError(

@@ -22,7 +22,7 @@ from longtake.jobs.damage import require_new
 from longtake.jobs.database import Database
 from longtake.jobs.folder import DataFolder, recordings_below
 from longtake.jobs.records import Job, QueueLimits
-from longtake.jobs.removal import remove_job
+from longtake.jobs.removal import remove_earlier, remove_job
 from longtake.jobs.repair import Repair, repair_store
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
@@ -221,14 +221,8 @@ class Host:
         """Delete what jobs were before they were spoken again, once they are done: rows first, then files."""
         for earlier_id, job_id in self.store.cuts.superseded():
             has_audio = audio_path(self.folder, self.store.job(job_id)) is not None
-            if not has_audio:
-                continue
-            self.folder.mark_forgotten(earlier_id)
-            if not self.store.cuts.forget_earlier(earlier_id):
-                self.folder.unmark_forgotten(earlier_id)
-            else:
+            if has_audio and remove_earlier(self.store, self.folder, earlier_id):
                 log.info("the earlier version %s is deleted", earlier_id, extra={"job": job_id})
-                self.folder.remove_job(earlier_id)
 
     def _has_room(self) -> bool:
         try:

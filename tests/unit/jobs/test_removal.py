@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from longtake.core.errors import ConflictError, NotFoundError
+from longtake.core import failpoints
+from longtake.core.errors import ConflictError, LongtakeError, NotFoundError
+from longtake.core.failpoints import read_arming
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder, Weight
 from longtake.jobs.records import Job
@@ -47,6 +49,25 @@ def test_rows_and_files_go(store: JobStore, folder: DataFolder, ended: Job) -> N
     assert folder.jobs_on_disk(with_forgotten=True) == [other.id]
     with pytest.raises(NotFoundError):
         remove_job(store, folder, ended.id)
+
+
+def test_an_error_behind_the_commit_leaves_no_files(
+    store: JobStore, folder: DataFolder, ended: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failpoints, "_armed", read_arming({"LONGTAKE_FAILPOINT": "forget-committed:eio"}))
+    with pytest.raises(LongtakeError):
+        remove_job(store, folder, ended.id)
+    assert folder.jobs_on_disk(with_forgotten=True) == []
+
+
+def test_an_error_before_the_commit_leaves_all(
+    store: JobStore, folder: DataFolder, ended: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failpoints, "_armed", read_arming({"LONGTAKE_FAILPOINT": "forget-written:eio"}))
+    with pytest.raises(LongtakeError):
+        remove_job(store, folder, ended.id)
+    assert store.job(ended.id) == ended
+    assert folder.part(ended.id, 1, ".mp3").exists()
 
 
 def test_a_job_without_files_can_go(store: JobStore, folder: DataFolder) -> None:
