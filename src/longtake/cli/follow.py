@@ -15,6 +15,7 @@ from rich.text import Text
 from longtake.core.units import format_duration, seconds_of
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State
+from longtake.monitor.heat import HEAT_REASON
 
 LOOK_S = 0.1
 
@@ -113,8 +114,13 @@ def follow(look: Callable[[], Job], show: Show, note: Callable[[], str]) -> Job:
     with show:
         while True:
             job = look()
-            waits_for = job.reason or "" if job.state in (State.QUEUED, State.RUNNING) else ""
+            waits_for = job.reason or "" if job.state in (State.QUEUED, State.RUNNING) or _is_cooling(job) else ""
             show.update(job, (note() if job.state is State.QUEUED else "") or waits_for)
-            if job.state in ENDED or job.state is State.PAUSED:
+            if job.state in ENDED or (job.state is State.PAUSED and not _is_cooling(job)):
                 return job
             time.sleep(LOOK_S)
+
+
+def _is_cooling(job: Job) -> bool:
+    """Its host goes on with it by itself."""
+    return job.state is State.PAUSED and (job.reason or "").startswith(HEAT_REASON)

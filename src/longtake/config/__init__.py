@@ -2,6 +2,7 @@
 
 from longtake.config.settings import (
     EngineSettings,
+    HeatSettings,
     KeepSettings,
     LimitSettings,
     LogSettings,
@@ -13,6 +14,7 @@ from longtake.config.settings import (
 
 __all__ = [
     "EngineSettings",
+    "HeatSettings",
     "KeepSettings",
     "LimitSettings",
     "LogSettings",

@@ -161,6 +161,34 @@ class LogSettings(Node):
     script_text: bool = Field(False, description="Whether errors in the log may quote the script.")
 
 
+class HeatSettings(Node):
+    policy: bool = Field(True, description="Whether jobs of engines on a GPU wait while a card is hot.")
+    hold_celsius: float = Field(75.0, gt=0, description="From this temperature of a card on, no new jobs start, in °C.")
+    go_celsius: float = Field(70.0, gt=0, description="Below it, waiting and paused jobs go on, in °C.")
+    pause_celsius: float = Field(
+        87.0,
+        gt=0,
+        description="From it on, or when a card's hardware slows itself down, running jobs are paused, in °C.",
+    )
+    rest_s: float = Field(
+        30.0, ge=0, description="Time without a slowdown of the hardware before jobs go on after one, in seconds."
+    )
+    power_limit_watts: float | None = Field(
+        None,
+        gt=0,
+        description="Power limit that each card is given, where that is permitted, and that is taken back at the end.",
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if not self.go_celsius < self.hold_celsius < self.pause_celsius:
+            raise ValueError(
+                f"go_celsius {self.go_celsius:g}, hold_celsius {self.hold_celsius:g} and pause_celsius "
+                f"{self.pause_celsius:g} must rise in this order, so that jobs do not go to and fro"
+            )
+        return self
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -184,6 +212,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
     logs: LogSettings = LogSettings()
+    heat: HeatSettings = HeatSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -99,6 +99,7 @@ class EngineInfo:
         caches_passages: What it has spoken may be used again for the same text, voices, speed and settings, wherever it
             stands: such an engine keeps no traces and knows no past, and `Engine.revision` says what else decides.
         uses_seed: Another seed gives other samples.
+        uses_gpu: It speaks on a graphics card where there is one.
     """
 
     name: str
@@ -114,3 +115,4 @@ class EngineInfo:
     changes_speed: bool = True
     caches_passages: bool = False
     uses_seed: bool = True
+    uses_gpu: bool = False

@@ -14,6 +14,8 @@ cache/                     passages spoken before, for other jobs (room `cache`)
 voices/                    recordings that voices are taken from: alice.wav, and alice.json, which says whose it is
 logs/                      what every process wrote: web.log, worker-espeak.log; older ones are web.log.1 …
 run/                       what processes tell each other of now: figures, answers, the server's address; not durable
+monitor.db                 curves of the last thirty days (room `monitor`); losing it loses nothing else
+power-limits.json          what graphics cards had before their power was limited, while it is
 reserve                    room kept for the job store, given back when another program fills the disk
 =========================  ==================================================================================
 """

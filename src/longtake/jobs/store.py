@@ -249,6 +249,21 @@ class JobStore:
                 self._db.execute("set_state", id=job_id, state=after, reason=None)
             return self._changes.job(job_id)
 
+    def explain_queued(self, engine: str, word: str, reason: str | None) -> None:
+        """Say of the jobs that wait for an engine why nobody takes them up, or that nothing is in their way any more.
+
+        Args:
+            word: What such reasons begin with. A job that has another reason keeps it, one that was told is not told
+                again.
+            reason: None takes back what was said.
+        """
+        if not self._db.rows("queued_to_explain", engine=engine, word=f"{word}%", is_over=reason is None):
+            return  # the write lock is everyone's
+        with self._db.write():
+            for row in self._db.rows("queued_to_explain", engine=engine, word=f"{word}%", is_over=reason is None):
+                self._db.execute("explain_queued", id=row["id"], reason=reason)
+                self._changes.append_event(row["id"], "waiting", {"reason": reason})
+
     # Delivering, by the command line
 
     def reopen(self, job_id: str) -> Job:

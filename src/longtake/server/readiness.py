@@ -87,7 +87,8 @@ class Prober:
             async with asyncio.timeout(self._patience_s):
                 job = await self._end_of(job)
         except TimeoutError:
-            return f"It did not speak one word in {self._patience_s:g} s."
+            why = (await self._in_store(self._backend.store.job, job.id)).reason
+            return f"It did not speak one word in {self._patience_s:g} s" + (f": it {why}." if why else ".")
         except LongtakeError as error:
             return error.message
         finally:

@@ -157,8 +157,8 @@ class Supervisor:
     def order(self, engine: str, order: str) -> None:
         """Hand a line to a worker, if there is one."""
         with self._lock:
-            slot = self._slots[engine]
-            if slot.process is not None:
+            slot = self._slots.get(engine)
+            if slot is not None and slot.process is not None:
                 slot.process.send(f"{order}\n")
 
     def restart(self, engine: str, *, drains: bool = False) -> None:

@@ -29,6 +29,7 @@ from longtake.jobs.store import JobStore
 from longtake.script import Limits
 from longtake.supervise import Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
 from longtake.voices import VoiceStore
+from longtake.wiring.cards import Cards
 from longtake.wiring.keeper import Keeper
 from longtake.worker.loop import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
@@ -76,6 +77,8 @@ class Host:
             memory_budget=parse_size(budget, "memory_budget") if (budget := settings.engine.memory_budget) else None,
         )
         self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)
+        note = self.folder.root / "power-limits.json"
+        self.cards = Cards(settings, self.intake.engines, self.store, note, self._order, self.clock)
         self._is_store_checked = False
         self._supervisor: Supervisor | None = None
         self._only_job: str | None = None
@@ -132,6 +135,7 @@ class Host:
         )
         self._supervisor.start()
         self._tidier.start()
+        self.cards.start()
 
     def free_orphans(self) -> None:
         """Free at once what a killed host left running, not when its leases run out; nothing while a host lives."""
@@ -145,6 +149,10 @@ class Host:
         """Nudge the engine's worker; one of another process finds the work by itself."""
         if self._supervisor is not None:
             self._supervisor.wake(engine)
+
+    def _order(self, engine: str, order: str) -> None:
+        if self._supervisor is not None:
+            self._supervisor.order(engine, order)
 
     def restart(self, engine: str) -> None:
         if self._supervisor is not None:
@@ -169,6 +177,7 @@ class Host:
             if self._tidier.is_alive():  # an interrupt may have come before it was started
                 self._tidier.join()
             self._supervisor.stop()
+            self.cards.close()
             self._supervisor = None
         self.db.close()
         self.folder.unlock()

@@ -27,6 +27,7 @@ from longtake.supervise.answers import DRAIN, LOAD, MEASURE, RELEASE, UNLOAD, An
 from longtake.worker.heart import Pulse
 from longtake.worker.loop import WorkerLoop
 from longtake.worker.memory import give_back, memory_use
+from longtake.worker.orders import PAUSE, Rest
 from longtake.worker.recycling import Recycling
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class _Order:
 
 
 class Life:
-    """The state machine; `tell`, `wake`, `stop` and `pulse` are for any thread."""
+    """The state machine; `tell`, `wake`, `rest`, `stop` and `pulse` are for any thread."""
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class Life:
         self._not_before_s = float("-inf")  # it is loaded by itself
         self._busy_s = self._looked_s = clock.monotonic_s()
         self._recycling: Recycling | None = None
+        self._ordered_rest = Rest()
 
     # From any thread
 
@@ -108,6 +110,13 @@ class Life:
         with self._lock:
             if self._loop is not None:
                 self._loop.stop()
+
+    def rest(self, rest: Rest) -> None:
+        """How far to rest from now on, whichever engine is loaded."""
+        with self._lock:
+            self._ordered_rest = rest
+            if self._loop is not None:
+                self._loop.rest(rest)
 
     def tell(self, word: str, ticket: str) -> None:
         """An order; it is carried out between two beats. To be measured needs no waiting."""
@@ -165,6 +174,7 @@ class Life:
         self._recycling = None if self._mark_bytes is None else Recycling(self._mark_bytes, self._busy_s)
         with self._lock:
             self._loop = loop
+            loop.rest(self._ordered_rest)
             self._past = replace(self._past, state="ready")
         self._news()
         if self._loading is not None:
@@ -222,7 +232,7 @@ class Life:
             elif order.word == RELEASE:
                 give_back(is_engine_gone=True)
             self._carried_out(order)
-        if self._clock.monotonic_s() < self._not_before_s:
+        if self._clock.monotonic_s() < self._not_before_s or self._ordered_rest.word == PAUSE:
             return False
         try:
             queued = self._desk.queued()

@@ -34,6 +34,7 @@ from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.figures import Figures
 from longtake.worker.mend import mend
+from longtake.worker.orders import HOLD, PAUSE, Rest
 from longtake.worker.preemption import Preemption
 from longtake.worker.pressure import Pressure
 from longtake.worker.recorder import Outcome, Recorder, error_to_dict, is_write_failure
@@ -51,7 +52,7 @@ DISK_FULL_REASON = "disk full"
 
 
 class WorkerLoop:
-    """Owns the engine. Everything runs in the thread that calls `run`, but `wake` and `stop`."""
+    """Owns the engine. Everything runs in the thread that calls `run`, but `wake`, `rest` and `stop`."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class WorkerLoop:
         self._teller = Teller(desk, self._pressure)
         self._runs: dict[str, JobRun] = {}
         self._verdicts = Verdicts()
+        self._rest = Rest()
         self._news = threading.Event()
         self._attend = attend
         self._is_stopping = False
@@ -106,6 +108,11 @@ class WorkerLoop:
 
     def wake(self) -> None:
         """There may be work. From any thread."""
+        self._news.set()
+
+    def rest(self, rest: Rest) -> None:
+        """How far to rest from the next look on. From any thread."""
+        self._rest = rest
         self._news.set()
 
     def stop(self, reason: str | None = None) -> None:
@@ -177,6 +184,7 @@ class WorkerLoop:
         try:
             self._mind_memory()
             self._obey()
+            self._lie_down()
             self._claim()
             self._teller.tell(self._runs.values(), self._scheduler.waits(), now)
         except (TransientError, DiskFullError) as error:
@@ -198,19 +206,32 @@ class WorkerLoop:
                     self._checkpoint(run)
                 self._let_go(run, partial(self._desk.release, claim))
 
+    def _lie_down(self) -> None:
+        """Told to speak nothing: jobs are paused, and who waits for speech goes on waiting."""
+        rest = self._rest
+        if rest.word != PAUSE:
+            return
+        for run in list(self._runs.values()):
+            claim = run.claim
+            let_go = self._desk.suspend if claim.job.kind is Kind.JOB else self._desk.release
+            log.warning("job set aside: %s", rest.reason, extra={"job": claim.job.id})
+            self._checkpoint(run)
+            self._let_go(run, partial(let_go, claim, rest.reason or "told to rest"))
+
     def _claim(self) -> None:
+        rest = self._rest.word
         while not self._is_stopping:
             batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
             if self._is_draining and not batch:
                 self._is_stopping = not self._runs
                 return
-            if len(self._runs) - batch >= FAST_LANE or self._preemption.is_resting:
+            if len(self._runs) - batch >= FAST_LANE or self._preemption.is_resting or rest == PAUSE:
                 return
             most = 1 if self._preemption.is_scarce else self._settings.max_jobs
             if any(run.is_suspect for run in self._runs.values()):
                 return
             claim = self._desk.claim(
-                min_priority=0 if batch < most and not self._is_draining else 1,
+                min_priority=0 if batch < most and not self._is_draining and rest != HOLD else 1,
                 suspects=not self._runs,
                 place=self._engine.place,
             )

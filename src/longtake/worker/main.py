@@ -31,7 +31,7 @@ from longtake.worker.heart import Heart
 from longtake.worker.life import Life
 from longtake.worker.loop import WorkerLoop
 from longtake.worker.memory import budget_bytes, watch
-from longtake.worker.orders import Assignment, follow_orders, read_assignment
+from longtake.worker.orders import RESTS, Assignment, Rest, follow_orders, read_assignment
 
 log = logging.getLogger("longtake.worker.main")  # it runs as __main__
 
@@ -86,6 +86,7 @@ def _work(assignment: Assignment, folder: DataFolder) -> int:
         reporter.start()
         signal.signal(signal.SIGTERM, partial(_obey_signal, life))
         hands: dict[str, Callable[[str], None]] = {word: partial(life.tell, word) for word in ORDERS}
+        hands |= {word: partial(_let_rest, life, word) for word in RESTS}
         hands[WAKE] = lambda _: life.wake()
         follow_orders(sys.stdin, hands, partial(_leave, life, settings.worker.stop_timeout_s))
         life.run()
@@ -137,6 +138,10 @@ def _obey_signal(life: Life, *_: object) -> None:
     """The first one ends it in good order, a second one does not wait: nothing is lost either way."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_STUCK))
     life.stop()
+
+
+def _let_rest(life: Life, word: str, reason: str) -> None:
+    life.rest(Rest.from_order(word, reason))
 
 
 def _leave(life: Life, patience_s: float) -> None:

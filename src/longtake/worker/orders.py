@@ -1,7 +1,7 @@
 """The wire from supervisor to worker: one JSON line to begin with, then orders. Its end: the parent died.
 
 An order is a line of one word; who wants an answer puts a ticket behind it (``unload 5f3a``), and finds the answer
-under that ticket in the data folder's ``run/`` (`supervise.answers`).
+under that ticket in the data folder's ``run/`` (`supervise.answers`). Behind an order to rest is its reason, as JSON.
 
 A pipe and not a signal, because a pipe also tells of a parent that was killed with -9.
 """
@@ -17,6 +17,11 @@ from typing import IO
 
 from longtake.config import Settings
 from longtake.supervise.answers import STOP
+
+GO = "go"
+HOLD = "hold"
+PAUSE = "pause"
+RESTS = (GO, HOLD, PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,27 @@ class Assignment:
         fields = json.loads(line)
         # The tree was built and checked by the parent; the child's own environment must not change it again.
         return cls(fields["worker_id"], fields["engine"], settings_from_json(fields["settings"]), fields["only_job"])
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How far a worker is to rest, as while a card cools. Said again now and then, since workers come and go.
+
+    Attributes:
+        word: GO: not at all; HOLD: it begins no job, speech and probes go on; PAUSE: it speaks nothing.
+        reason: For the users of the jobs.
+    """
+
+    word: str = GO
+    reason: str | None = None
+
+    def to_order(self) -> str:
+        return self.word if self.reason is None else f"{self.word} {json.dumps(self.reason)}"
+
+    @classmethod
+    def from_order(cls, word: str, reason: str) -> Rest:
+        """Of the two parts of `to_order`."""
+        return cls(word, json.loads(reason) if reason else None)
 
 
 def settings_from_json(fields: dict[str, object]) -> Settings:

@@ -82,6 +82,14 @@ def test_a_heart_that_beats_too_seldom_is_refused(worker: dict[str, float], told
     assert str(next(iter(worker.values()))) in refused.value.message, "what was given"
 
 
+@pytest.mark.parametrize(
+    "heat", [{"go_celsius": 75.0}, {"hold_celsius": 60.0}, {"pause_celsius": 75.0}, {"hold_celsius": 90.0}]
+)
+def test_temperatures_rise_from_going_on_to_pausing(heat: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="must rise in this order, so that jobs do not go to and fro"):
+        load_settings(heat=heat)
+
+
 def test_three_heartbeats_fit_into_a_lease() -> None:
     worker = load_settings().worker
     assert (worker.lease_s, worker.heartbeat_s) == (LEASE_S, 10.0)

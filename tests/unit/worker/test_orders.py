@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from longtake.config import load_settings
-from longtake.worker.orders import Assignment, follow_orders, read_assignment
+from longtake.worker.orders import HOLD, Assignment, Rest, follow_orders, read_assignment
 
 
 class Orders:
@@ -23,7 +23,11 @@ class Orders:
         self.parent = os.fdopen(writing, "w", encoding="utf-8")
         self.told: list[str] = []
         self.changed = threading.Condition()
-        follow_orders(self.stream, {"wake": self.note("wake"), "unload": self.note("unload")}, self.note("stop"))
+        follow_orders(
+            self.stream,
+            {"hold": self.note("hold"), "wake": self.note("wake"), "unload": self.note("unload")},
+            self.note("stop"),
+        )
 
     def note(self, word: str) -> Callable[..., None]:
         def write(ticket: str = "") -> None:
@@ -116,3 +120,14 @@ def test_no_job_means_any_job(tmp_path: Path) -> None:
 def test_who_starts_a_worker_by_hand_is_told_how() -> None:
     with pytest.raises(SystemExit, match="longtake serve"):
         read_assignment(io.StringIO(""))
+
+
+@pytest.mark.parametrize("reason", [None, 'card 0 has 76 °C; "go on" below 70 °C\nstop'])
+def test_an_order_to_rest_comes_whole_whatever_its_reason_says(reason: str | None, orders: Orders) -> None:
+    order = Rest(HOLD, reason).to_order()
+    assert order.isascii()
+    orders.say(f"{order}\nwake\n")
+    told, wake = orders.wait(2)
+    assert wake == "wake"
+    word, _, behind = told.partition(" ")
+    assert Rest.from_order(word, behind) == Rest(HOLD, reason)

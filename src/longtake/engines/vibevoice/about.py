@@ -38,6 +38,7 @@ INFO = EngineInfo(
     past_passages=PAST_PASSAGES,
     speaks_recordings=True,
     changes_speed=False,
+    uses_gpu=True,
 )
 
 

@@ -79,6 +79,13 @@ UPDATE jobs SET state = :state, reason = :reason WHERE id = :id;
 -- name: set_reason
 UPDATE jobs SET reason = :reason WHERE id = :id AND state = 'running';
 
+-- name: queued_to_explain
+SELECT id FROM jobs WHERE engine = :engine AND state = 'queued'
+  AND CASE WHEN :is_over THEN reason LIKE :word ELSE reason IS NULL END LIMIT 500;
+
+-- name: explain_queued
+UPDATE jobs SET reason = :reason WHERE id = :id AND state = 'queued';
+
 -- name: drop_lease
 UPDATE jobs SET lease_worker = NULL, lease_boot = NULL, lease_until = NULL WHERE id = :id;
 

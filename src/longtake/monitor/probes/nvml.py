@@ -72,6 +72,16 @@ class NvmlSession:
         """
         return tuple(card.read(is_thorough=is_thorough) for card in self._cards)
 
+    @property
+    def error(self) -> type[Exception]:
+        """What the driver's refusals are."""
+        error: type[Exception] = self._nvml.NVMLError
+        return error
+
+    def uuids(self) -> dict[int, str]:
+        """Card → what it is called for good, of those that can be asked."""
+        return {card.index: card.uuid for card in self._cards if card.uuid is not None}
+
     def power_limits(self, index: int) -> tuple[float, float, float]:
         """A card's limit now, and the lowest and highest that it takes, in watts.
 
@@ -108,23 +118,23 @@ class _CardSession:
 
     def __init__(self, pynvml: Any, index: int, xids: dict[str, tuple[int, int]]) -> None:
         self._nvml = pynvml
-        self._index = index
+        self.index = index
         self._handle: Any = None
         self._events: Any = None
-        self._uuid: str | None = None
+        self.uuid: str | None = None
         self._name: str | None = None
         self._slow: dict[str, Any] = {}
         self._xids = xids
         try:
             self._handle = self._call(pynvml.nvmlDeviceGetHandleByIndex, index)
-            self._name, self._uuid = self._get("Name"), self._get("UUID")
+            self._name, self.uuid = self._get("Name"), self._get("UUID")
             self._events = self._listen()
         except (LostError, pynvml.NVMLError):  # the others can be read all the same
             self._handle = None
 
     @property
     def _key(self) -> str:
-        return self._uuid or str(self._index)
+        return self.uuid or str(self.index)
 
     def read(self, *, is_thorough: bool) -> Card:
         self._hear()
@@ -132,7 +142,7 @@ class _CardSession:
             return self._read(is_thorough)
         except LostError:
             xid, xids = self._xids.get(self._key, (None, 0))
-            return Card(self._index, self._uuid, self._name, is_lost=True, xid=xid, xids=xids)
+            return Card(self.index, self.uuid, self._name, is_lost=True, xid=xid, xids=xids)
 
     def close(self) -> None:
         if self._events is not None:
@@ -147,8 +157,8 @@ class _CardSession:
         use, memory, mig = get("UtilizationRates"), get("MemoryInfo"), get("MigMode")
         xid, xids = self._xids.get(self._key, (None, 0))
         return Card(
-            index=self._index,
-            uuid=self._uuid,
+            index=self.index,
+            uuid=self.uuid,
             name=self._name,
             utilisation_ratio=None if use is None else use.gpu / 100,
             memory_used_bytes=None if memory is None else int(memory.used),
@@ -196,7 +206,7 @@ class _CardSession:
         try:
             self._nvml.nvmlDeviceRegisterEvents(self._handle, self._nvml.nvmlEventTypeXidCriticalError, events)
         except self._nvml.NVMLError as error:
-            log.info("card %d does not tell of its critical errors: %s", self._index, error)
+            log.info("card %d does not tell of its critical errors: %s", self.index, error)
             self._try(self._nvml.nvmlEventSetFree, events)
             return None
         return events
@@ -213,7 +223,7 @@ class _CardSession:
                 xid, (_, before) = int(event.eventData), self._xids.get(self._key, (0, 0))
                 self._xids[self._key] = xid, before + 1
                 what = XIDS.get(xid, "see NVIDIA's catalogue of XID errors")
-                log.error("card %d reports the critical error XID %d: %s", self._index, xid, what)
+                log.error("card %d reports the critical error XID %d: %s", self.index, xid, what)
 
     # Asking
 
