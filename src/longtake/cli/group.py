@@ -19,6 +19,7 @@ COMMANDS = {
     "cache": ("longtake.cli.cache:cache", "Show or clear the passages kept for scripts that are edited."),
     "lint": ("longtake.cli.lint:lint", "Check a script and estimate its length, without speaking it."),
     "plan": ("longtake.cli.plan:plan", "Tell how much memory VibeVoice takes, and whether jobs fit."),
+    "quantize": ("longtake.cli.quantize:quantize", "Write a VibeVoice checkpoint in 8 or 4 bits."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }
 

@@ -101,7 +101,7 @@ def load_model(
         plan = check_names(build_meta(saved), manifest, where=str(folder))
         model = build_meta(config)
         allocate(model, dtype=dtype, device=device, codec_dtype=codec_dtype)
-        for parameter, parts in _by_parameter(plan).items():
+        for parameter, parts in by_parameter(plan).items():
             with written(model, parameter, is_stored=saved.quantization is not None) as target:
                 for name, place in parts:
                     tensor = files[name].get_tensor(name)
@@ -114,7 +114,8 @@ def load_model(
     return model
 
 
-def _by_parameter(plan: list[tuple[str, Place]]) -> dict[str, list[tuple[str, Place]]]:
+def by_parameter(plan: list[tuple[str, Place]]) -> dict[str, list[tuple[str, Place]]]:
+    """What `check_names` returns, by the parameter of ours that is filled."""
     found: dict[str, list[tuple[str, Place]]] = {}
     for name, place in plan:
         found.setdefault(place.parameter, []).append((name, place))
