@@ -161,7 +161,9 @@ def _part_table(ours: Ours, arguments: argparse.Namespace, result: dict[str, Any
         n: ours.speak(prompt(PROMPT_TOKENS), arguments.frames, streams=n, has_parts=True) for n in arguments.streams
     }
     result["parts_ms"] = {}
-    for part in ("decoder", "diffusion", "codec", "semantic"):
+    for part in ("decoder", "diffusion", "coding", "of it semantic"):
+        if any(part not in each.parts_s for each in found.values()):
+            continue
         row = [round(1000 * statistics.median(each.parts_s[part]), 2) for each in found.values()]
         result["parts_ms"][part] = dict(zip(map(str, found), row, strict=True))
         lines.append(f"| {part} | " + " | ".join(map(str, row)) + " |")

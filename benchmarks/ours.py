@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.rival import GUIDANCE
-from longtake.engines.vibevoice.engine import to_pcm
 from longtake.engines.vibevoice.feed import Feed
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import DIFFUSION, START
 from longtake.engines.vibevoice.prompt import Prompt
-from longtake.engines.vibevoice.runner import Runner, Stream, features_of
+from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.solver import Solver, solver_table
+from longtake.engines.vibevoice.streams import Frame, Stream
 from longtake.engines.vibevoice.tokens import Scripted
 from longtake.engines.vibevoice.trace import read_trace, write_step
 
@@ -52,11 +52,12 @@ class Ours:
     def __init__(self, model: VibeVoiceModel, slots: int) -> None:
         self.model = model
         self.runner = Runner(model, slots)
+        self._late: list[Frame] = []
 
     def speak(self, ids: list[int], frames: int, *, streams: int = 1, seed: int = 0, has_parts: bool = False) -> Spoken:
         """So many frames of each stream, all with the same prompt, side by side."""
         opened = [self._open(ids, frames, seed) for _ in range(streams)]
-        spoken = Spoken()
+        spoken, self._late = Spoken(), []
         undo = self._watch(spoken) if has_parts else []
         try:
             for _ in range(frames):
@@ -88,14 +89,15 @@ class Ours:
     def _step(self, streams: list[Stream], spoken: Spoken) -> None:
         begun, begun_cpu = time.perf_counter(), time.thread_time()
         outcomes = self.runner.step(streams)
-        for outcome in outcomes:
-            if outcome.frame is not None:  # what the engine keeps of a frame, and what it gives out
-                write_step(outcome.token, features_of(outcome.frame).numpy())
-                to_pcm(outcome.frame.wave_T)
+        frames = [outcome.frame for outcome in outcomes if outcome.frame is not None]
+        if self.runner.is_ahead:  # as the engine does
+            frames, self._late = self._late, frames
+        for frame in frames:  # what the engine keeps of a frame, and what it gives out
+            write_step(DIFFUSION, frame.features_192.numpy())
+            frame.pcm_T.numpy().copy()
         spoken.frame_s.append(time.perf_counter() - begun)
         spoken.cpu_s.append(time.thread_time() - begun_cpu)
-        if outcomes[0].frame is not None:
-            spoken.audio.append(outcomes[0].frame.wave_T)
+        spoken.audio.append(outcomes[0].place.wave_T.clone())
 
     def _watch(self, spoken: Spoken) -> list[Callable[[], None]]:
         """Time the parts of each step; gives what undoes it. On a GPU each part is waited for."""
@@ -117,8 +119,8 @@ class Ours:
             setattr(owner, method, timed)
             undo.append(lambda: delattr(owner, method))
 
-        watch(self.runner, "_decode", "decoder")
-        watch(self.runner, "_diffuse", "diffusion")
-        watch(model.acoustic_tokenizer.decoder, "step", "codec")
-        watch(model.semantic_tokenizer.encoder, "step", "semantic")
+        watch(self.runner.teller, "decode", "decoder")
+        watch(self.runner.teller, "diffuse", "diffusion")
+        watch(self.runner.teller, "code", "coding")
+        watch(model.semantic_tokenizer.encoder, "step", "of it semantic")  # not seen in a graph
         return undo

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 from longtake.engines.vibevoice.feed import Feed
 from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
 from longtake.engines.vibevoice.prompt import Prompt
-from longtake.engines.vibevoice.runner import Outcome, Runner, Stream
+from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.solver import Solver, solver_table
+from longtake.engines.vibevoice.streams import Outcome, Stream
 from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted
 from longtake.engines.vibevoice.trace import Trace, read_trace
 from tests.support import golden
@@ -19,6 +22,28 @@ from tests.support import golden
 CASES: dict[str, dict[str, Any]] = golden.read_json("cases.json")["cases"]
 LETTERS = {"S": START, "E": END, "F": DIFFUSION, "X": EOS}
 NO_PAST: Trace = read_trace(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a step made, copied from the board before the next step writes over it."""
+
+    token: int
+    hidden_H: Tensor
+    logits_4: Tensor
+    frame: SimpleNamespace | None
+
+
+_OF_FRAME = ("negative_H", "latent_64", "vae_latent_64", "wave_T", "semantic_128", "acoustic_H", "semantic_H")
+
+
+def keep(outcome: Outcome) -> Kept:
+    place = outcome.place
+    frame = None
+    if outcome.frame is not None:
+        frame = SimpleNamespace(**{name: getattr(place, name).clone() for name in _OF_FRAME})
+        frame.features_192, frame.pcm_T = outcome.frame.features_192.clone(), outcome.frame.pcm_T.clone()
+    return Kept(outcome.token, place.hidden_H.clone(), place.logits_4.clone(), frame)
 
 
 class GivenNoise:
@@ -57,7 +82,7 @@ class Run:
         self.table = solver_table(case["diffusion_steps"], Solver(case["solver"]))
         self.noise = GivenNoise(self.arrays, case["solver"] == Solver.SDE)
         self.guidance = case["cfg_scale"]
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Kept] = []
 
     def open(self, runner: Runner) -> Stream:
         stream = runner.open(
@@ -81,7 +106,7 @@ def speak(runner: Runner, *runs: Run) -> None:
     while active:
         outcomes = runner.step([stream for _, stream in active])
         for (run, stream), outcome in zip(list(active), outcomes, strict=True):
-            run.outcomes.append(outcome)
+            run.outcomes.append(keep(outcome))
             if outcome.token == EOS:
                 runner.close(stream)
                 active.remove((run, stream))

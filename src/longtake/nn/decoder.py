@@ -7,7 +7,7 @@ P = D / 2 pairs that the rotary embedding turns.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,12 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 from longtake.nn.affine import Affine
 from longtake.nn.decoder_config import DecoderConfig
 from longtake.nn.kv import KVStore, Segment
+from longtake.nn.mirror import to_device
 from longtake.nn.norm import RMSNorm
+
+# From the number of a layer, heads of queries, keys and values that are not rotated yet, (N, A + 2 K, D), and the
+# tables of `rotary_tables` to what the queries found, (N, A, D). It stores the keys and values.
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Decoder(nn.Module):
@@ -52,9 +57,20 @@ class Decoder(nn.Module):
         """
         if position_N is None:
             position_N = _positions(segments, x_NH.device)
+        heads, kv_heads = self.config.num_attention_heads, self.config.num_key_value_heads
+
+        def attend(layer: int, qkv_NXD: Tensor, cos_NP: Tensor, sin_NP: Tensor) -> Tensor:
+            qk, v_NKD = torch.split(qkv_NXD, [heads + kv_heads, kv_heads], dim=1)
+            q_NAD, k_NKD = torch.split(rotate(qk, cos_NP, sin_NP), [heads, kv_heads], dim=1)
+            return kv.attend(layer, q_NAD, k_NKD, v_NKD, segments)
+
+        return self.run(x_NH, position_N, attend)
+
+    def run(self, x_NH: Tensor, position_N: Tensor, attend: Attend) -> Tensor:
+        """`forward` with any way to store keys and values and to attend to them."""
         cos_NP, sin_NP = rotary_tables(position_N, self.config.rope_theta, self.config.head_dim)
         for index, layer in enumerate(self.layers):
-            x_NH = layer(x_NH, cos_NP, sin_NP, index, segments, kv)
+            x_NH = layer(x_NH, cos_NP, sin_NP, index, attend)
         h_NH: Tensor = self.norm(x_NH)
         return h_NH
 
@@ -67,10 +83,8 @@ class _Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = _Mlp(config)
 
-    def forward(
-        self, x_NH: Tensor, cos_NP: Tensor, sin_NP: Tensor, index: int, segments: Sequence[Segment], kv: KVStore
-    ) -> Tensor:
-        attended_NH: Tensor = x_NH + self.self_attn(self.input_layernorm(x_NH), cos_NP, sin_NP, index, segments, kv)
+    def forward(self, x_NH: Tensor, cos_NP: Tensor, sin_NP: Tensor, index: int, attend: Attend) -> Tensor:
+        attended_NH: Tensor = x_NH + self.self_attn(self.input_layernorm(x_NH), cos_NP, sin_NP, index, attend)
         out_NH: Tensor = attended_NH + self.mlp(self.post_attention_layernorm(attended_NH))
         return out_NH
 
@@ -78,20 +92,14 @@ class _Layer(nn.Module):
 class _Attention(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.heads = config.num_attention_heads
-        self.kv_heads = config.num_key_value_heads
         self.head_dim = config.head_dim
-        rows = (self.heads + 2 * self.kv_heads) * self.head_dim
-        self.qkv_proj = Affine(config.hidden_size, rows, is_narrow=True)
-        self.o_proj = Affine(self.heads * self.head_dim, config.hidden_size, bias=False, is_narrow=True)
+        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.qkv_proj = Affine(config.hidden_size, (heads + 2 * kv_heads) * self.head_dim, is_narrow=True)
+        self.o_proj = Affine(heads * self.head_dim, config.hidden_size, bias=False, is_narrow=True)
 
-    def forward(
-        self, x_NH: Tensor, cos_NP: Tensor, sin_NP: Tensor, index: int, segments: Sequence[Segment], kv: KVStore
-    ) -> Tensor:
-        qkv = self.qkv_proj(x_NH).view(len(x_NH), -1, self.head_dim)
-        qk, v_NKD = torch.split(qkv, [self.heads + self.kv_heads, self.kv_heads], dim=1)
-        q_NAD, k_NKD = torch.split(rotate(qk, cos_NP, sin_NP), [self.heads, self.kv_heads], dim=1)
-        out_NH: Tensor = self.o_proj(kv.attend(index, q_NAD, k_NKD, v_NKD, segments).flatten(1))
+    def forward(self, x_NH: Tensor, cos_NP: Tensor, sin_NP: Tensor, index: int, attend: Attend) -> Tensor:
+        qkv_NXD = self.qkv_proj(x_NH).view(len(x_NH), -1, self.head_dim)
+        out_NH: Tensor = self.o_proj(attend(index, qkv_NXD, cos_NP, sin_NP).flatten(1))
         return out_NH
 
 
@@ -129,4 +137,4 @@ def _frequencies(theta: float, head_dim: int, device: torch.device) -> Tensor:
 
 def _positions(segments: Sequence[Segment], device: torch.device) -> Tensor:
     places = [place for segment in segments for place in range(segment.start, segment.end)]
-    return torch.tensor(places, device="cpu").to(device, non_blocking=True)
+    return to_device(torch.tensor(places, device="cpu"), device)

@@ -17,6 +17,12 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from longtake.core.errors import InvariantError
 
+# What a kernel must know of a row, in a table of int64: addresses of its keys and of its values, each (layers, K,
+# capacity, D); for rows of 8 bits those of a float32 scale for each position, (layers, K, capacity), else 0; how many
+# positions there are, and at which one the token stands.
+KEYS, VALUES, KEY_SCALES, VALUE_SCALES, CAPACITY, POSITION = range(6)
+TABLE_COLUMNS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -121,6 +127,23 @@ class KVStore:
             out_TAD.append(_attend(q_NAD[first:last], k_KCD[:, : segment.end], v_KCD[:, : segment.end]))
             first = last
         return out_TAD[0] if len(out_TAD) == 1 else torch.cat(out_TAD)
+
+    def table(self, segments: Sequence[Segment]) -> list[tuple[int, ...]]:
+        """Of segments of one token each, what a kernel must know to store them and attend by itself: `TABLE_COLUMNS`.
+
+        The tokens count as stored from here on.
+
+        Raises:
+            InvariantError: As `attend`, and if a segment is longer.
+        """
+        self._check(segments, len(segments))
+        found: list[tuple[int, ...]] = []
+        for segment in segments:
+            row = self._rows[segment.row]
+            row.filled = segment.end
+            keys, values = row.layers[0]
+            found.append((keys.data_ptr(), values.data_ptr(), 0, 0, row.capacity, segment.start))
+        return found
 
     def _check(self, segments: Sequence[Segment], tokens: int) -> None:
         filled: dict[int, int] = {}

@@ -207,13 +207,13 @@ class ScriptedNvml:
         self._enter("events")
         return {}
 
-    def nvmlDeviceRegisterEvents(self, handle: str, eventTypes: int, eventSet: dict[str, str]) -> None:  # noqa: N802, N803
+    def nvmlDeviceRegisterEvents(self, handle: str, eventTypes: int, eventSet: dict[str, str]) -> None:  # noqa: N802
         if self._card(handle, "register").get("xids") is None:
             self._raise("NotSupported")
         assert eventTypes == self._real.nvmlEventTypeXidCriticalError
         eventSet["card"] = handle
 
-    def nvmlEventSetWait_v2(self, eventSet: dict[str, str], timeoutms: int) -> SimpleNamespace:  # noqa: N802, N803
+    def nvmlEventSetWait_v2(self, eventSet: dict[str, str], timeoutms: int) -> SimpleNamespace:  # noqa: N802
         self._enter("wait")
         handle = eventSet["card"]
         xids = next((each.get("xids", ()) for each in self.script["cards"] if each["uuid"] == handle), ())
@@ -223,5 +223,5 @@ class ScriptedNvml:
         self._told[handle] = told + 1
         return SimpleNamespace(eventType=self._real.nvmlEventTypeXidCriticalError, eventData=xids[told])
 
-    def nvmlEventSetFree(self, eventSet: dict[str, str]) -> None:  # noqa: N802, N803
+    def nvmlEventSetFree(self, eventSet: dict[str, str]) -> None:  # noqa: N802
         self._enter("free")

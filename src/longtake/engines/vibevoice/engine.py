@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from longtake.core.errors import EngineError, InvariantError, LongtakeError, WorkerError
 from longtake.core.records import EngineInfo
@@ -23,12 +21,13 @@ from longtake.engines.vibevoice.failures import broken, lost_step, mistake, no_r
 from longtake.engines.vibevoice.feed import Feed
 from longtake.engines.vibevoice.footprint import Dtypes, kv_bytes
 from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import EOS
+from longtake.engines.vibevoice.names import DIFFUSION, EOS
 from longtake.engines.vibevoice.noise import FrameNoise
 from longtake.engines.vibevoice.plan import Plan, plan_request
 from longtake.engines.vibevoice.prompt import build_prompt
-from longtake.engines.vibevoice.runner import Outcome, Runner, Stream, features_of
+from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.solver import Solver, solver_table
+from longtake.engines.vibevoice.streams import Frame, Outcome, Stream
 from longtake.engines.vibevoice.tokenizer import TextTokenizer
 from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted, plan_tokens
 from longtake.engines.vibevoice.trace import Weights, write_head, write_step
@@ -44,6 +43,7 @@ class _Active:
     feed: Feed | None  # None once it is read
     stream: Stream
     trace: bytearray = field(default_factory=bytearray)
+    late: Frame | None = None  # the latest frame, while it is on its way from a device that runs ahead
 
 
 @dataclass(slots=True)
@@ -88,9 +88,8 @@ class VibeVoiceEngine:
 
     @property
     def place(self) -> str:
-        weight = self._runner.model.language_model.embed_tokens.weight
         how = "" if self.model.config.quantization is None else f"{self.model.config.quantization} and "
-        return f"{self._weights.name} on {self._runner.model.device}, {how}{str(weight.dtype).removeprefix('torch.')}"
+        return f"{self._weights.name} on {self.model.device}, {how}{str(self.model.dtype).removeprefix('torch.')}"
 
     @property
     def model(self) -> VibeVoiceModel:
@@ -259,25 +258,38 @@ class VibeVoiceEngine:
 
     def _take(self, active: _Active, outcome: Outcome, beat: _Beat) -> None:
         """What a step gave to one stream."""
+        late, active.late = active.late, None
+        if late is not None:
+            self._keep(active, late, beat)
         if outcome.error is not None:
             raise outcome.error
-        request, frame = active.request, outcome.frame
         self._tokens += 1
-        self._frames += frame is not None
+        self._frames += outcome.frame is not None
+        end = self._end(active, outcome)
+        if outcome.frame is None:
+            self._begin(active)
+            active.trace += write_step(outcome.token, None)
+        elif self._runner.is_ahead and end is None:
+            active.late = outcome.frame  # read behind the next token: who asked now would wait for it
+        else:
+            self._keep(active, outcome.frame, beat)
+        if end is not None:
+            beat.ended.append(replace(end, trace=bytes(active.trace)))
+            self.stop(active.request.id)
+
+    def _keep(self, active: _Active, frame: Frame, beat: _Beat) -> None:
+        """Give out a frame, and note it. Waits for the device, if it has not done the frame yet."""
+        features_192 = frame.features_192.numpy()
+        if not np.isfinite(features_192).all():
+            raise FloatingPointError("the frame is not finite")
+        chunk = Chunk(active.request.id, frame.pcm_T.numpy().copy())
+        self._begin(active)
+        active.trace += write_step(DIFFUSION, features_192)
+        beat.chunks.append(chunk)
+
+    def _begin(self, active: _Active) -> None:
         if not active.trace:
             active.trace += write_head(self._weights)
-        if frame is None:
-            active.trace += write_step(outcome.token, None)
-        else:
-            features_192 = features_of(frame).numpy()  # waits for the device: what is asked of the frame is asked here
-            if not np.isfinite(features_192).all():
-                raise FloatingPointError("the frame is not finite")
-            chunk = Chunk(request.id, to_pcm(frame.wave_T))  # it may fail, and the trace ends where the chunks end
-            active.trace += write_step(outcome.token, features_192)
-            beat.chunks.append(chunk)
-        if end := self._end(active, outcome):
-            beat.ended.append(replace(end, trace=bytes(active.trace)))
-            self.stop(request.id)
 
     def _end(self, active: _Active, outcome: Outcome) -> Ended | None:
         plan, stream = active.plan, active.stream
@@ -321,9 +333,3 @@ class VibeVoiceEngine:
             if is_device_fault(error):
                 raise broken(error, self.place) from error
             raise
-
-
-def to_pcm(wave_T: Tensor) -> NDArray[np.int16]:
-    """Samples of -1 … 1 as int16, clipped, on the CPU."""
-    samples: NDArray[np.int16] = (wave_T.float() * 32767).round().clamp(-32768, 32767).short().cpu().numpy()
-    return samples

@@ -14,6 +14,7 @@ from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import DIFFUSION, START
 from longtake.engines.vibevoice.prompt import Prompt
 from longtake.engines.vibevoice.trace import Trace
+from longtake.nn.mirror import to_device
 
 LATENTS = slice(0, 64)
 SEMANTICS = slice(64, None)
@@ -53,18 +54,18 @@ class Feed:
             places_N: int64, on the CPU.
         """
         model = self._model
-        table = model.language_model.embed_tokens.weight
-        x_NH = table[self._ids[places_N].to(table.device)]
+        table = model.language_model.embed_tokens.weight  # may lie on the host: see `model.allocate`
+        x_NH = to_device(table[self._ids[places_N].to(table.device)], model.device)
         speech = self._speech[places_N].nonzero()[:, 0]
         if len(speech):
             frames = self._frame_numbers[places_N[speech]]
-            latents = self._latents[frames].to(table.device, table.dtype)
+            latents = self._latents[frames].to(model.device, model.dtype)
             embeds = model.acoustic_connector(latents)
             spoken = frames >= self._voice_frames
             if spoken.any():
-                semantics = self._semantics_F128[frames[spoken] - self._voice_frames].to(table.device, table.dtype)
-                embeds[spoken.to(table.device)] += model.semantic_connector(semantics)
-            x_NH[speech.to(table.device)] = embeds
+                semantics = self._semantics_F128[frames[spoken] - self._voice_frames].to(model.device, model.dtype)
+                embeds[spoken.to(model.device)] += model.semantic_connector(semantics)
+            x_NH[speech.to(model.device)] = embeds
         return x_NH
 
 

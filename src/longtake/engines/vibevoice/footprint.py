@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from longtake.engines.vibevoice.config import CoderConfig, HeadConfig, VibeVoiceConfig
+from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig, HeadConfig, VibeVoiceConfig
 from longtake.engines.vibevoice.quantization import Quantization
 from longtake.nn.decoder_config import DecoderConfig
 
@@ -105,9 +105,15 @@ def kv_bytes(decoder: DecoderConfig, positions: int, itemsize: int) -> int:
     return 2 * decoder.num_hidden_layers * decoder.num_key_value_heads * decoder.head_dim * itemsize * positions
 
 
-def state_bytes(config: VibeVoiceConfig, streams: int, itemsize: int) -> int:
-    """What the convolutions of acoustic decoder and semantic encoder remember of so many streams."""
-    return streams * itemsize * (_decoder_state(config.acoustic) + _encoder_state(config.semantic))
+def state_bytes(config: VibeVoiceConfig, streams: int, sizes: Dtypes) -> int:
+    """Of so many streams, and of the spare slot: what the convolutions of acoustic decoder and semantic encoder
+    remember, and what the parts of a step hand to each other (`board`)."""
+    convolutions = sizes.codec * (_decoder_state(config.acoustic) + _encoder_state(config.semantic))
+    hidden, latent = config.decoder.hidden_size, config.acoustic.latent_dim
+    features = latent + config.semantic.latent_dim
+    place = sizes.model * (5 * hidden + _CONTROL_TOKENS) + sizes.codec * SAMPLES_PER_FRAME
+    place += 4 * (1 + features + latent) + 8 * 2 + 2 * SAMPLES_PER_FRAME
+    return (streams + 1) * (convolutions + place) + sizes.model * _CONTROL_TOKENS * hidden
 
 
 def _decoder(config: DecoderConfig) -> int:

@@ -83,7 +83,7 @@ class MemoryPlan:
         resident: Part → bytes of the weights that stay.
         dropped_bytes: The acoustic encoder, which is there while the model is loaded and while a voice is encoded.
         rows: Positions of one job, at its largest passage.
-        state_bytes: Of the convolutions, for all places.
+        state_bytes: Of the convolutions, and what lies between the parts of a step; for all places.
         prefill_bytes, coding_bytes: What reading a piece of a prompt and making frames take for a moment.
         workspace_bytes: The larger of both, and what libraries keep.
         room_bytes: For keys and values of all jobs: what admission has to give away.
@@ -183,7 +183,7 @@ def plan_memory(wish: Wish) -> MemoryPlan:
     config, sizes = wish.config, wish.sizes
     held = weights(config, sizes)
     dropped = held.pop(ACOUSTIC_ENCODER)
-    states = state_bytes(config, MAX_ACTIVE, sizes.codec)
+    states = state_bytes(config, MAX_ACTIVE, sizes)
     context, rows = _rows(wish)
     free = wish.memory_bytes - sum(held.values()) - states
     plan = MemoryPlan(

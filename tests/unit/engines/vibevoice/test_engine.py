@@ -340,7 +340,7 @@ def test_half_precision_speaks_about_the_same(
     half = build_bench(model)
     assert (model.dtype, model.codec_dtype) == (dtype, codec_dtype or dtype)
     if codec_dtype is None:
-        assert half.engine.state_bytes == bench.engine.state_bytes // 2
+        assert half.engine.state_bytes < 0.6 * bench.engine.state_bytes  # samples and counters have types of their own
     request = ask(expected_s=3.0)
     (exact,) = bench.speak(request)
     (said,) = half.speak(request)

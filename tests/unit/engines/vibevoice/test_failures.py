@@ -112,7 +112,7 @@ def test_a_stream_that_raises_fails_alone(bench: Bench) -> None:
     assert len(said["b"].chunks) == 3, "what it spoke before is given"
 
 
-@pytest.mark.parametrize("where", ["write_step", "to_pcm"])
+@pytest.mark.parametrize("where", ["write_step", "Chunk"])
 def test_what_becomes_of_a_frame_fails_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     real = getattr(engine_module, where)
     with three_of_whom_one_fails(bench) as said:
@@ -260,7 +260,8 @@ def test_what_is_no_number_is_never_given_out_as_sound(bench: Bench, name: str, 
 def test_one_whose_numbers_are_none_fails_alone(bench: Bench) -> None:
     with three_of_whom_one_fails(bench) as said:
         bench.beat(said)
-        bench.engine._active["b"].stream.input_H = torch.full((64,), float("nan"))
+        slot = bench.engine._active["b"].stream.slot
+        bench.runner.stages.board.write_input(slot, torch.full((64,), float("nan")))
         failed = bench.speak_all(said)
     assert list(failed) == ["b"]
     assert failed["b"].code == "not_finite"

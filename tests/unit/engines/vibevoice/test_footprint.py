@@ -65,7 +65,7 @@ def test_a_model_that_is_really_built_takes_what_is_planned(size: str, dtype: st
     assert weights(CONFIGS[size], SIZES[dtype]) == held_by(model)
     for slots in (1, 8):
         runner = Runner(model, slots)
-        assert state_bytes(CONFIGS[size], slots, SIZES[dtype].codec) == runner.state_bytes
+        assert state_bytes(CONFIGS[size], slots, SIZES[dtype]) == runner.state_bytes
 
 
 @pytest.mark.parametrize("size", ["1.5b", "7b"])
