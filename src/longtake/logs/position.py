@@ -1,6 +1,6 @@
 """A place in a log of several files that grow and rotate: where in which file each writer was.
 
-As text, for clients to hand back: ``web:123.4567,worker-espeak:124.89`` (inode and offset of each). It is compared with
+As text, for clients to hand back: ``web:123.4567,worker-espeak:124.89`` (file and offset of each). It is compared with
 files that are ours, and never opens one.
 """
 
@@ -17,9 +17,9 @@ _MOST_TEXT = 4000
 
 
 class Place(NamedTuple):
-    """Where in a file; the byte behind what was read."""
+    """Where in a file (`sources.OpenFile.id`); the byte behind what was read."""
 
-    inode: int
+    file: int
     offset: int
 
 
@@ -27,7 +27,7 @@ Position = Mapping[str, Place]
 
 
 def to_text(position: Position) -> str:
-    return ",".join(f"{name}:{place.inode}.{place.offset}" for name, place in sorted(position.items()))
+    return ",".join(f"{name}:{place.file}.{place.offset}" for name, place in sorted(position.items()))
 
 
 def parse_position(text: str, param: str) -> Position:

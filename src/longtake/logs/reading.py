@@ -16,15 +16,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from longtake.logs.position import Place, Position
-from longtake.logs.sources import OpenFile, Source, opened
+from longtake.logs.sources import HEAD, TIME, OpenFile, Source, identified, opened
 
 SCAN_BYTES = 8 << 20  # of one call: some tenths of a second
 BLOCK_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10  # what is longer is not ours
-# How every line begins (`setup._ordered`): {"time":"2026-11-21T11:51:27.123456Z","level":"info", …
-_HEAD = b'{"time":"'
-_TIME = slice(len(_HEAD), len(_HEAD) + 27)
-_LEVEL_AT = _TIME.stop + len(b'","level":"')
+_LEVEL_AT = TIME.stop + len(b'","level":"')
 
 
 class Level(StrEnum):
@@ -47,7 +44,7 @@ class Found(NamedTuple):
 
     time: bytes
     source: str
-    inode: int
+    file: int
     begin: int
     end: int
     raw: bytes
@@ -122,7 +119,7 @@ def read_back(
     """
     with ExitStack() as stack:
         files = {source.name: stack.enter_context(opened(source)) for source in sources}
-        newest = {name: Place(chain[0].inode, _whole(chain[0])) for name, chain in files.items() if chain}
+        newest = {name: Place(chain[0].id, _whole(chain[0])) for name, chain in files.items() if chain}
         start = newest if before is None else before
         here = dict(start)
         chains = [_back_from(name, chain, start[name]) for name, chain in files.items() if name in start]
@@ -133,7 +130,7 @@ def read_back(
                 return Page(lines, None, newest)
             if len(lines) == limit or scanned > scan_bytes:
                 return Page(lines, here, newest)
-            here[found.source] = Place(found.inode, found.begin)
+            here[found.source] = Place(found.file, found.begin)
             scanned += found.end - found.begin
             if wanted.admits(found.time, found.raw):
                 lines.append(found.raw)
@@ -146,7 +143,7 @@ def tail_of(sources: Iterable[Source]) -> Position:
     for source in sources:
         with opened(source) as chain:
             if chain:
-                position[source.name] = Place(chain[0].inode, _whole(chain[0]))
+                position[source.name] = Place(chain[0].id, _whole(chain[0]))
     return position
 
 
@@ -195,17 +192,18 @@ def read_on(
 def _is_still(source: Source, after: Place | None) -> bool:
     """Whether nothing was written since, by one look at the newest file."""
     try:
-        found = source.path.stat()
+        with source.path.open("rb", buffering=0) as file:
+            found = identified(file.fileno())
     except OSError:
         return False
-    return after is not None and (found.st_ino, found.st_size) == after
+    return found is not None and (found.id, found.size) == after
 
 
 def _on_from(
     name: str, chain: Sequence[OpenFile], after: Place | None, until: Place | None, limit_bytes: int
 ) -> tuple[list[Found], Place | None, bool]:
     if until is not None:
-        while chain and chain[0].inode != until.inode:
+        while chain and chain[0].id != until.file:
             chain = chain[1:]
     if not chain:
         return [], None, False
@@ -213,12 +211,12 @@ def _on_from(
     is_gap = after is not None  # unless the file where we were is still there
     for file in chain:
         end = until.offset if until is not None and not stretches else _whole(file)
-        is_last = after is not None and file.inode == after.inode
+        is_last = after is not None and file.id == after.file
         stretches.append((file, min(after.offset, end) if after is not None and is_last else 0, end))
         if is_last:
             is_gap = False
             break
-    place = Place(chain[0].inode, stretches[0][2])
+    place = Place(chain[0].id, stretches[0][2])
     lines: list[Found] = []
     for file, begin, end in stretches:
         if limit_bytes <= 0:
@@ -233,7 +231,7 @@ def _on_from(
 
 def _back_from(name: str, chain: Sequence[OpenFile], start: Place) -> Iterator[Found]:
     """Nothing when the file of the start is deleted: so is all that is older."""
-    while chain and chain[0].inode != start.inode:
+    while chain and chain[0].id != start.file:
         chain = chain[1:]
     for age, file in enumerate(chain):
         yield from _backwards(name, file, min(start.offset, file.size) if not age else _whole(file))
@@ -264,14 +262,14 @@ def _backwards(name: str, file: OpenFile, end: int) -> Iterator[Found]:
         at = begin + len(block) + len(rest)
         for piece in reversed(pieces[1:]):
             if _is_ours(piece):
-                yield Found(piece[_TIME], name, file.inode, at - len(piece), at + 1, piece)
+                yield Found(piece[TIME], name, file.id, at - len(piece), at + 1, piece)
             at -= len(piece) + 1
         rest, end = pieces[0], begin
         if len(rest) > _LINE_BYTES:
             rest, is_endless = b"", True
     if _is_ours(rest):
-        yield Found(rest[_TIME], name, file.inode, 0, len(rest) + 1, rest)
+        yield Found(rest[TIME], name, file.id, 0, len(rest) + 1, rest)
 
 
 def _is_ours(line: bytes) -> bool:
-    return line.startswith(_HEAD) and line.endswith(b"}")
+    return line.startswith(HEAD) and line.endswith(b"}")

@@ -9,6 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# How every line begins (`setup._ordered`): {"time":"2026-11-21T11:51:27.123456Z","level":"info", …
+HEAD = b'{"time":"'
+TIME = slice(len(HEAD), len(HEAD) + 27)
+_TIME_DIGITS = 20
 _FILE = re.compile(r"([a-z][a-z0-9-]*)\.log(?:\.\d)?")
 _MOST_FILES = 16  # of a source; there are five
 
@@ -23,10 +27,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file as it was when it was opened: what others do to its name does not matter any more."""
+    """A file as it was when it was opened: what others do to its name does not matter any more.
+
+    Attributes:
+        id: What it is known by, whatever its name: the time of its first line. An inode would be given to the next
+            file as soon as this one is deleted.
+    """
 
     handle: int
-    inode: int
+    id: int
     size: int
 
     def read(self, begin: int, end: int) -> bytes:
@@ -62,10 +71,21 @@ def opened(source: Source) -> Iterator[Sequence[OpenFile]]:
                     break
                 continue  # just being moved away
             handles.callback(_close, handle)
-            found = os.fstat(handle)
-            if all(found.st_ino != file.inode for file in files):  # moved on between two looks
-                files.append(OpenFile(handle, found.st_ino, found.st_size))
+            file = identified(handle)
+            if file is not None and all(file.id != other.id for other in files):  # moved on between two looks
+                files.append(file)
         yield files
+
+
+def identified(handle: int) -> OpenFile | None:
+    """None when nothing is written yet."""
+    found = os.fstat(handle)
+    if not found.st_size:
+        return None
+    begin = os.pread(handle, TIME.stop, 0)
+    digits = re.sub(rb"\D", b"", begin[TIME])
+    is_ours = begin.startswith(HEAD) and len(digits) == _TIME_DIGITS
+    return OpenFile(handle, int(digits) if is_ours else found.st_ino, found.st_size)
 
 
 def _close(handle: int) -> None:
