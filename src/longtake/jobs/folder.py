@@ -44,6 +44,7 @@ DISK_FLOOR_BYTES = 64 << 20
 RESERVE_BYTES = 8 << 20
 FORGOTTEN = "forgotten"
 CUTTING = "cutting"
+JOB_LOG = "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class DataFolder:
         """Where the log of a job lies; None when it has no folder, or is being deleted: a log makes none anew."""
         folder = self.job(job_id)
         is_there = _JOB_ID.fullmatch(job_id) and folder.is_dir() and not (folder / FORGOTTEN).exists()
-        return folder / "log.jsonl" if is_there else None
+        return folder / JOB_LOG if is_there else None
 
     def passages(self, job_id: str) -> Path:
         return self.job(job_id) / "passages"

@@ -13,9 +13,8 @@ from typing import Any
 
 from longtake.core.errors import LongtakeError
 
-VALUE_CHARACTERS = 2000
-TRACE_CHARACTERS = 8000
-FIELDS = 32  # beside those that every line has
+EVENT_CHARACTERS, FIELD_CHARACTERS, TRACE_CHARACTERS, NAME_CHARACTERS = 2000, 500, 6000, 60
+FIELDS = 16  # beside those that every line has
 TRACE = "trace"
 _HIDDEN = "•••"
 _SCRIPT_PARAMS = frozenset({"script", "input"})  # fields of requests that hold a script
@@ -78,15 +77,15 @@ class Mask:
 
     def __call__(self, logger: Any, method: str, event: Event) -> Event:
         """The last word on every value: hidden, short, and harmless to show."""
-        return {escape(str(name)): self._cleaned(name, value) for name, value in event.items()}
+        return {escape(str(name))[:NAME_CHARACTERS]: self._cleaned(name, value) for name, value in event.items()}
 
     def _cleaned(self, name: str, value: Any) -> Any:
         if isinstance(value, bool | int | float) or value is None:
             return value
         text = self.hide(value if isinstance(value, str) else repr(value))
         if name == TRACE:  # its line breaks are its form
-            return "\n".join(escape(line) for line in _shortened(text, TRACE_CHARACTERS).split("\n"))
-        return escape(_shortened(text, VALUE_CHARACTERS))
+            return _shortened("\n".join(map(escape, text.split("\n"))), TRACE_CHARACTERS)
+        return _shortened(escape(text), EVENT_CHARACTERS if name == "event" else FIELD_CHARACTERS)
 
 
 def _shortened(text: str, limit: int) -> str:

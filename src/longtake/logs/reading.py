@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from longtake.logs.sources import HEAD, TIME, OpenFile, Source, identified, open
 
 SCAN_BYTES = 8 << 20  # of one call: some tenths of a second
 BLOCK_BYTES = 64 << 10
-_LINE_BYTES = 64 << 10  # what is longer is not ours
+_LINE_BYTES = 128 << 10  # what is longer is not ours
 _LEVEL_AT = TIME.stop + len(b'","level":"')
 
 
@@ -67,7 +67,7 @@ class Filter:
             since_s: Lines from then on, in seconds since the epoch.
             until_s: Lines before then.
         """
-        self.key = (level, job, text, since_s, until_s)
+        self.key: Hashable = (level, job, text, since_s, until_s)
         self._levels = level.and_above
         self._job = None if job is None else f'"job":{json.dumps(job)}'.encode()
         # What is part of a text is, quoted as JSON, part of that text quoted as JSON.

@@ -21,6 +21,7 @@ from longtake.server import (
     job_texts,
     jobs,
     listings,
+    logs,
     recordings,
     speech,
 )
@@ -28,6 +29,7 @@ from longtake.server.backend import Backend, Context
 from longtake.server.errors import LastResort, install_handlers
 from longtake.server.gate import Gate
 from longtake.server.hop import Hop
+from longtake.server.log_tail import LogTail
 from longtake.server.observe import Observe
 from longtake.server.readiness import Prober
 from longtake.server.transients import Transients
@@ -39,7 +41,8 @@ __all__ = ["Backend", "build_app"]
 
 def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     """The whole API. Whoever runs it mounts the studio beside it and starts the workers."""
-    in_store = Hop()
+    in_store, in_logs = Hop(), Hop(2, "logs")  # a search through the log holds up no request of another kind
+    log_tail = LogTail(backend.folder.logs, in_logs)
     watch = Watch(_sources(backend))
     metrics = Metrics(watch.latest, backend.clock)
     context = Context(backend, settings, in_store, metrics)
@@ -51,6 +54,8 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
         yield
         watch.stop()
         await transients.finish()
+        await log_tail.stop()
+        in_logs.close()
         in_store.close()
 
     app = FastAPI(
@@ -66,6 +71,7 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     app.include_router(speech.routes(context, transients))
     for noun in (jobs, job_events, job_audio, job_texts, check, decode, listings, recordings, admin):
         app.include_router(noun.routes(context))
+    app.include_router(logs.routes(context, in_logs, log_tail))
     app.include_router(health.routes(context, Prober(backend, in_store, transients)))
     install_handlers(app)
     # The last one that is added stands outermost.

@@ -18,8 +18,8 @@ _THREADS = 4
 class Hop:
     """Runs blocking calls of the store and of its files. To be awaited on the event loop."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+    def __init__(self, threads: int = _THREADS, name: str = "store") -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ import pytest
 
 from longtake.config import LogSettings
 from longtake.core.errors import InputError, NotFoundError
-from longtake.logs.clean import FIELDS, VALUE_CHARACTERS, escape, secrets_in
+from longtake.logs.clean import EVENT_CHARACTERS, FIELDS, escape, secrets_in
 from longtake.logs.lines import LineFile
 from longtake.logs.setup import LogFiles, logging_to
 
@@ -144,7 +144,7 @@ def test_a_line_has_an_end(logged: Logged) -> None:
     [line] = logged.lines
     assert len(line) == FIELDS + 6
     assert line["level"] == "info"
-    assert len(line["event"]) < VALUE_CHARACTERS + 50
+    assert len(line["event"]) < EVENT_CHARACTERS + 50
     assert "998000 characters" in line["event"]
 
 
