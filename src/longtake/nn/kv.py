@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from longtake.core.errors import InvariantError
+from longtake.nn import kv_int8
+from longtake.nn.kv_int8 import Int8Row
 
 # What a kernel must know of a row, in a table of int64: addresses of its keys and of its values, each (layers, K,
 # capacity, D); for rows of 8 bits those of a float32 scale for each position, (layers, K, capacity), else 0; how many
@@ -52,7 +54,7 @@ class KVStore:
     One thread uses it: the one that owns the device.
 
     Args:
-        dtype: Type of what is stored; queries must have it too.
+        dtype: Type of what is stored, or torch.int8 (see `Int8Row`); queries must have it too, or any with int8.
         device: Where the rows live.
     """
 
@@ -62,12 +64,14 @@ class KVStore:
         self._shape = (layers, kv_heads, head_dim)
         self._dtype = dtype
         self._device = torch.device(device)
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, _Row | Int8Row] = {}
         self._next_row = 0
 
     @staticmethod
     def row_bytes(*, layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype, capacity: int) -> int:
         """Bytes that a row of so many tokens takes."""
+        if dtype == torch.int8:
+            return kv_int8.row_bytes(layers=layers, kv_heads=kv_heads, head_dim=head_dim, capacity=capacity)
         return 2 * layers * kv_heads * head_dim * dtype.itemsize * capacity
 
     @property
@@ -88,9 +92,12 @@ class KVStore:
         # A tensor born in inference mode could not be written to outside of it.
         with torch.inference_mode(False):
             kv = _allocate((2, layers, kv_heads, capacity, head_dim), self._dtype, self._device)
+            row: _Row | Int8Row = _Row(kv, capacity)
+            if self._dtype == torch.int8:
+                row = Int8Row(kv, _allocate((2, layers, kv_heads, capacity), torch.bfloat16, self._device))
         number = self._next_row
         self._next_row += 1
-        self._rows[number] = _Row(kv, capacity)
+        self._rows[number] = row
         return number
 
     def close_row(self, row: int) -> None:
@@ -120,11 +127,8 @@ class KVStore:
         for segment in segments:
             last = first + segment.count
             row = self._rows[segment.row]
-            k_KCD, v_KCD = row.layers[layer]
-            k_KCD[:, segment.start : segment.end] = k_NKD[first:last].transpose(0, 1)
-            v_KCD[:, segment.start : segment.end] = v_NKD[first:last].transpose(0, 1)
-            row.filled = segment.end
-            out_TAD.append(_attend(q_NAD[first:last], k_KCD[:, : segment.end], v_KCD[:, : segment.end]))
+            part = slice(first, last)
+            out_TAD.append(row.attend(layer, segment.start, q_NAD[part], k_NKD[part], v_NKD[part]))
             first = last
         return out_TAD[0] if len(out_TAD) == 1 else torch.cat(out_TAD)
 
@@ -159,7 +163,7 @@ class KVStore:
         if not segments or total != tokens:
             raise InvariantError(f"{len(segments)} segments describe {total} tokens, the batch has {tokens}.")
 
-    def _row(self, number: int) -> _Row:
+    def _row(self, number: int) -> _Row | Int8Row:
         try:
             return self._rows[number]
         except KeyError:
@@ -174,6 +178,14 @@ class _Row:
         self.used_bytes = kv.nbytes
         self.capacity = capacity
         self.filled = 0
+
+    def attend(self, layer: int, start: int, q_TAD: Tensor, k_TKD: Tensor, v_TKD: Tensor) -> Tensor:
+        end = start + len(q_TAD)
+        k_KCD, v_KCD = self.layers[layer]
+        k_KCD[:, start:end] = k_TKD.transpose(0, 1)
+        v_KCD[:, start:end] = v_TKD.transpose(0, 1)
+        self.filled = end
+        return _attend(q_TAD, k_KCD[:, :end], v_KCD[:, :end])
 
 
 def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
