@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+import longtake.wire.alerts
 import longtake.wire.check
 import longtake.wire.health
 import longtake.wire.jobs
@@ -37,6 +38,7 @@ BODIES: dict[str, type[Body]] = {
     "POST /v1/audio/check": CheckBody,
 }
 WIRE = (
+    longtake.wire.alerts,
     longtake.wire.check,
     longtake.wire.health,
     longtake.wire.jobs,

@@ -17,6 +17,7 @@ COMMANDS = {
     "jobs": ("longtake.cli.jobs:jobs", "List, show, pause, cancel, delete jobs."),
     "voices": ("longtake.cli.voices:voices", "List the voices that scripts can use; add and remove recordings."),
     "cache": ("longtake.cli.cache:cache", "Show or clear the passages kept for scripts that are edited."),
+    "alerts": ("longtake.cli.alerts:alerts", "List the alerts; send a test message."),
     "lint": ("longtake.cli.lint:lint", "Check a script and estimate its length, without speaking it."),
     "plan": ("longtake.cli.plan:plan", "Tell how much memory VibeVoice takes, and whether jobs fit."),
     "quantize": ("longtake.cli.quantize:quantize", "Write a VibeVoice checkpoint in 8 or 4 bits."),

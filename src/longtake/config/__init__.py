@@ -1,6 +1,7 @@
 """One frozen tree of settings, built once at the entrance and handed down node by node."""
 
 from longtake.config.settings import (
+    AlertSettings,
     EngineSettings,
     HeatSettings,
     KeepSettings,
@@ -13,6 +14,7 @@ from longtake.config.settings import (
 )
 
 __all__ = [
+    "AlertSettings",
     "EngineSettings",
     "HeatSettings",
     "KeepSettings",

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -39,7 +48,16 @@ def _words(value: object) -> object:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def _secrets(value: object) -> object:
+    """Like words, but a comma may be part of a secret."""
+    if not isinstance(value, str) or value.lstrip().startswith("["):
+        return _words(value)
+    return tuple(value.split())
+
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]  # no word of them is ever printed
+SECRET = ("alerts", "alerts.urls", "server.api_key")  # settings whose value no message names
 
 
 class Node(BaseModel):
@@ -77,6 +95,19 @@ class KeepSettings(Node):
         gt=0,
         description="When the files of all jobs take more GB (10⁹ bytes), the jobs that ended first are deleted. A "
         "file that several jobs have, as with an earlier version, counts once.",
+    )
+
+
+class AlertSettings(Node):
+    urls: Secrets = Field(
+        (),
+        description="Where alerts are sent: addresses of Apprise, with spaces between them. They are secrets, so they "
+        "come from the environment or the file alone.",
+    )
+    language: Literal["en", "zh"] = Field("en", description="Language of the messages: en, zh.")
+    repeat_hours: float = Field(4.0, gt=0, description="An alert that is still on is told again after so many hours.")
+    thresholds: dict[str, float] = Field(
+        {}, description="Name of a rule → what counts instead of its threshold; `longtake alerts list` has them all."
     )
 
 
@@ -209,6 +240,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
     keep: KeepSettings = KeepSettings()
+    alerts: AlertSettings = AlertSettings()
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
     logs: LogSettings = LogSettings()
@@ -246,9 +278,10 @@ def load_settings(**flags: Any) -> Settings:
         first = error.errors()[0]
         place = [str(part) for part in first["loc"]]
         name = ".".join(place)
+        is_secret = name in SECRET or name.rpartition(".")[0] in SECRET[1:]
+        shown = "not usable" if is_secret else repr(first.get("input"))
         raise InputError(
-            f"The setting {name}{_origin(place, flags)} is {first.get('input')!r}: "
-            f"{first['msg'].removeprefix('Value error, ')}.",
+            f"The setting {name}{_origin(place, flags)} is {shown}: {first['msg'].removeprefix('Value error, ')}.",
             code="invalid_setting",
             param=name,
         ) from error

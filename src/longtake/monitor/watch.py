@@ -112,9 +112,10 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
+        """A source that hangs holds up the end by a second at most."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(1.0)
             self._thread = None
 
     def latest(self) -> Sight:

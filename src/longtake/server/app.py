@@ -11,8 +11,11 @@ from longtake import __version__
 from longtake.cache import PassageCache
 from longtake.config import ServerSettings
 from longtake.monitor import Metrics, Sources, Watch, WorkerFigures
+from longtake.monitor.alerts import AlertDesk
+from longtake.monitor.alerts.send import Channels, Sender
 from longtake.server import (
     admin,
+    alerts,
     check,
     decode,
     health,
@@ -45,14 +48,26 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     log_tail = LogTail(backend.folder.logs, in_logs)
     watch = Watch(_sources(backend))
     metrics = Metrics(watch.latest, backend.clock)
+    sender = Sender(Channels([url.get_secret_value() for url in backend.alerts.urls]))
+    desk = AlertDesk(
+        watch.latest,
+        sender.send,
+        backend.folder.run,
+        backend.clock,
+        thresholds=backend.alerts.thresholds,
+        language=backend.alerts.language,
+        repeat_s=backend.alerts.repeat_hours * 3600,
+    )
     context = Context(backend, settings, in_store, metrics)
     transients = Transients(backend, in_store)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        watch.start()
+        for thread in (watch, sender, desk):
+            thread.start()
         yield
-        watch.stop()
+        for thread in (desk, sender, watch):
+            thread.stop()
         await transients.finish()
         await log_tail.stop()
         in_logs.close()
@@ -72,6 +87,7 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     for noun in (jobs, job_events, job_audio, job_texts, check, decode, listings, recordings, admin):
         app.include_router(noun.routes(context))
     app.include_router(logs.routes(context, in_logs, log_tail))
+    app.include_router(alerts.routes(context, desk))
     app.include_router(health.routes(context, Prober(backend, in_store, transients)))
     install_handlers(app)
     # The last one that is added stands outermost.

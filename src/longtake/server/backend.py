@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from longtake.config import ServerSettings
+from longtake.config import AlertSettings, ServerSettings
 from longtake.core.clock import Clock
 from longtake.intake import Intake
 from longtake.jobs.folder import DataFolder
@@ -27,6 +27,7 @@ class Backend:
         wake: Tells the worker of an engine that there is work; called on the event loop, so it must not block.
         restart: Starts the worker of an engine anew and closes its breaker; called in a thread of the store's hop.
             None when the workers are not ours.
+        alerts: Where alerts go, and when.
     """
 
     store: JobStore
@@ -36,6 +37,7 @@ class Backend:
     wake: Callable[[str], None]
     clock: Clock
     restart: Callable[[str], None] | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def worker(self, engine: str) -> WorkerStatus | None:
         """The worker of that engine that is best off; None when there is none."""

@@ -34,6 +34,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             wake=host.wake,
             clock=host.clock,
             restart=host.restart,
+            alerts=settings.alerts,
         )
         app = build_app(backend, settings.server)
         if with_studio:

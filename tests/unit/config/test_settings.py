@@ -167,3 +167,37 @@ def test_a_node_that_is_no_json_is_blamed_on_the_environment(monkeypatch: pytest
     with pytest.raises(InputError, match=r'environment .*"server"') as refused:
         load_settings()
     assert "file" not in refused.value.message
+
+
+def test_addresses_of_alerts_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from longtake.worker.orders import Assignment
+
+    monkeypatch.setenv("LONGTAKE_ALERTS__URLS", "json://a/SECRET mailto://u:SECRET@b?to=c,d")
+    settings = load_settings()
+    assert [url.get_secret_value() for url in settings.alerts.urls] == [
+        "json://a/SECRET",
+        "mailto://u:SECRET@b?to=c,d",
+    ]
+    line = Assignment("w1", "espeak", settings).to_line()
+    assert "SECRET" not in repr(settings) + str(settings.model_dump()) + line
+    assert Assignment.from_line(line).settings.worker == settings.worker
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LONGTAKE_ALERTS__URLS", '["json://a/SECRET"'),
+        ("LONGTAKE_ALERTS__URLS", '[{"SECRET": 1}]'),
+        ("LONGTAKE_ALERTS", '{"urls": {"a": "SECRET"}}'),
+        ("LONGTAKE_ALERTS", '"SECRET"'),
+        ("LONGTAKE_SERVER", '{"api_key": ["SECRET"]}'),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_not_printed_either(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as refused:
+        load_settings()
+    assert "SECRET" not in refused.value.message
+    assert name in refused.value.message
