@@ -201,6 +201,15 @@ def _host() -> Iterator[Metric]:
 
 
 def _gpu() -> Iterator[Metric]:
+    yield Metric(
+        "longtake_heat_level", "gauge", (), "What hot cards demand: 0 nothing, 1 no new jobs, 2 no jobs at all."
+    )
+    yield Metric(
+        "longtake_heat_actions_total",
+        "counter",
+        ("action",),
+        "What was done because of heat: hold, pause, go, and jobs resumed.",
+    )
     yield Metric("longtake_gpu_driver_up", "gauge", (), "1 when the driver answers, 0 when it fails or is silent.")
     yield Metric("longtake_gpu_lost", "gauge", ("gpu",), "1 when the card fell off the bus or waits for a reset.")
     yield Metric("longtake_gpu_utilisation_ratio", "gauge", ("gpu",), "Share of the time in which a kernel ran.")

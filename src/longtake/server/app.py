@@ -133,4 +133,5 @@ def _sources(backend: Backend) -> Sources:
         disk=backend.folder.disk_bytes,
         stats_folder=backend.folder.run,
         clock=backend.clock,
+        more=backend.figures,
     )

@@ -11,7 +11,7 @@ from longtake.core.clock import Clock
 from longtake.intake import Intake
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.store import JobStore
-from longtake.monitor import Metrics
+from longtake.monitor import Metrics, Samples
 from longtake.server.hop import Hop
 from longtake.supervise import WorkerState, WorkerStatus
 
@@ -28,6 +28,7 @@ class Backend:
         restart: Starts the worker of an engine anew and closes its breaker; called in a thread of the store's hop.
             None when the workers are not ours.
         alerts: Where alerts go, and when.
+        figures: Sources of metrics beside those of the server itself; quick, and asked from one thread.
     """
 
     store: JobStore
@@ -37,6 +38,7 @@ class Backend:
     wake: Callable[[str], None]
     clock: Clock
     restart: Callable[[str], None] | None = None
+    figures: Sequence[Callable[[], Samples]] = ()
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def worker(self, engine: str) -> WorkerStatus | None:

@@ -14,6 +14,7 @@ import uvicorn
 from longtake.config import Settings
 from longtake.server import Backend, build_app
 from longtake.server.errors import unfinished_is_told
+from longtake.wiring.figures import figures_of
 from longtake.wiring.host import open_host
 from longtake.wiring.logs import logging_as
 
@@ -34,6 +35,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             wake=host.wake,
             clock=host.clock,
             restart=host.restart,
+            figures=figures_of(host),
             alerts=settings.alerts,
         )
         app = build_app(backend, settings.server)

@@ -15,6 +15,7 @@ from tests.support.clock import HandClock
 from tests.unit.monitor.sources import sources, tell
 from tests.unit.monitor.test_readings import GPUS, HOST
 
+HEAT = {"longtake_heat_level": {(): 0.0}, "longtake_heat_actions_total": {("hold",): 2.0}}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -27,7 +28,7 @@ def clock() -> HandClock:
 def metrics(tmp_path: Path, clock: HandClock) -> Metrics:
     """Of an engine that has everything, on a machine that has everything."""
     folder = tmp_path / "run"
-    watch = Watch(sources(folder, clock, more=(lambda: of_gpus(GPUS), lambda: of_host(HOST))))
+    watch = Watch(sources(folder, clock, more=(lambda: of_gpus(GPUS), lambda: of_host(HOST), lambda: HEAT)))
     tell(folder, clock, counts=Counts())
     watch.look()
     clock.sleep(5)

@@ -34,7 +34,9 @@ def test_every_metric_is_there_after_a_job(house: House, worker: ScriptedWorker,
         assert clock.monotonic_s() < seen_s + 10
 
     for name in METRICS:
-        assert re.search(rf"^# TYPE {name} ", page, re.MULTILINE) or re.search("_gpu_|_host_|_cgroup_|_cores$", name)
+        assert re.search(rf"^# TYPE {name} ", page, re.MULTILINE) or re.search(
+            "_gpu_|_heat_|_host_|_cgroup_|_cores$", name
+        )
     assert 'longtake_jobs{engine="espeak",state="done"} 1.0' in page
     assert 'longtake_jobs{engine="espeak",state="queued"} 1.0' in page
     assert "longtake_queue_jobs 1.0" in page
