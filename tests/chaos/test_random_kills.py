@@ -120,7 +120,7 @@ class Owner:
                 assert job["error"]["code"] == "job_kills_workers", job
                 self.resumed += self.ask("POST", f"/v1/audio/jobs/{job_id}/resume").status_code == 200
         if "queued" in states.values() and "workers died within" in self.ask("GET", "/readyz", expected=503).text:
-            self.restarted += self.ask("POST", "/v1/admin/restart?engine=espeak").status_code == 202
+            self.restarted += self.ask("POST", "/v1/admin/restart?engine=espeak&wait_s=0").status_code == 202
         return states
 
 

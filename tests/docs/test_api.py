@@ -19,6 +19,7 @@ import longtake.wire.health
 import longtake.wire.jobs
 import longtake.wire.listings
 import longtake.wire.logs
+import longtake.wire.mending
 import longtake.wire.speech
 from longtake.audio.formats import AudioFormat
 from longtake.config import load_settings
@@ -44,6 +45,7 @@ WIRE = (
     longtake.wire.jobs,
     longtake.wire.listings,
     longtake.wire.logs,
+    longtake.wire.mending,
     longtake.wire.speech,
 )
 EXAMPLES = [(info.split()[1], code) for info, code in fences(PAGE) if info.startswith("json ")]

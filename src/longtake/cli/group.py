@@ -21,6 +21,7 @@ COMMANDS = {
     "lint": ("longtake.cli.lint:lint", "Check a script and estimate its length, without speaking it."),
     "plan": ("longtake.cli.plan:plan", "Tell how much memory VibeVoice takes, and whether jobs fit."),
     "quantize": ("longtake.cli.quantize:quantize", "Write a VibeVoice checkpoint in 8 or 4 bits."),
+    "service": ("longtake.cli.service:service", "Mend a running server: restart, unload, load, release, clean."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }
 

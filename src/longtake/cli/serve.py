@@ -33,6 +33,9 @@ from longtake.core.errors import InputError
 @click.option("--max-queued-hours", type=float, metavar="N", help="Audio accepted and not spoken.  [default: 200]")
 @click.option("--keep-days", type=float, metavar="N", help="Delete jobs N days after they ended.  [default: never]")
 @click.option("--keep-gb", type=float, metavar="N", help="Delete the oldest ended jobs beyond N GB.  [default: never]")
+@click.option(
+    "--idle-minutes", type=float, metavar="N", help="Give a model's memory back after N idle minutes.  [default: never]"
+)
 @click.option("--no-studio", is_flag=True, help="The API alone, without the page.")
 @data_option
 def serve(
@@ -51,6 +54,7 @@ def serve(
     max_queued_hours: float | None,
     keep_days: float | None,
     keep_gb: float | None,
+    idle_minutes: float | None,
     no_studio: bool,
     data: Path | None,
 ) -> None:
@@ -70,6 +74,7 @@ def serve(
             "max_queued_hours": max_queued_hours,
         },
         keep={"days": keep_days, "gb": keep_gb},
+        worker={"idle_minutes": idle_minutes},
     )
     require_safe_address(settings.server)
     with _listen(settings.server) as listener:

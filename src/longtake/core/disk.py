@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from longtake.core.errors import DiskFullError, LongtakeError, WorkerError
@@ -12,6 +13,29 @@ from longtake.core.failpoints import reach
 
 WRITE_FAILED = "write_failed"  # code of a WorkerError
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was removed from a data folder.
+
+    Attributes:
+        files: Half-written ones of killed processes, of `temporary_bytes`.
+        log_bytes: Of the store's log.
+        cache_bytes: Of passages spoken before.
+        free_bytes_before, free_bytes_after: On its disk, where others write, too.
+    """
+
+    files: int
+    temporary_bytes: int
+    log_bytes: int
+    cache_bytes: int
+    free_bytes_before: int
+    free_bytes_after: int
+
+    @property
+    def given_back_bytes(self) -> int:
+        return self.temporary_bytes + self.log_bytes + self.cache_bytes
 
 
 def disk_error(error: OSError, path: Path | None) -> LongtakeError:

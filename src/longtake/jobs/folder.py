@@ -336,6 +336,17 @@ class DataFolder:
             self._lock.close()
             self._lock = None
 
+    def is_hosted(self) -> bool:
+        """Whether some living process is the host."""
+        if not self._host_file.exists():
+            return False
+        with self._host_file.open("r", encoding="utf-8") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def host_pid(self) -> int | None:
         """The process that hosts the folder, or hosted it last."""
         try:

@@ -68,6 +68,8 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
         yield
         for thread in (desk, sender, watch):
             thread.stop()
+        if backend.mending is not None:
+            backend.mending.close()
         await transients.finish()
         await log_tail.stop()
         in_logs.close()

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from longtake.config import AlertSettings, ServerSettings
 from longtake.core.clock import Clock
+from longtake.core.disk import Cleaned
 from longtake.intake import Intake
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.store import JobStore
 from longtake.monitor import Metrics, Samples
 from longtake.server.hop import Hop
-from longtake.supervise import WorkerState, WorkerStatus
+from longtake.supervise import Mending, WorkerState, WorkerStatus
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _GROWTH = 0.01, 0.2, 1.15
 
@@ -25,8 +26,9 @@ class Backend:
     Attributes:
         workers: How the workers are; must be quick and safe from any thread.
         wake: Tells the worker of an engine that there is work; called on the event loop, so it must not block.
-        restart: Starts the worker of an engine anew and closes its breaker; called in a thread of the store's hop.
-            None when the workers are not ours.
+        mending: What may be asked of the workers; None when they are not ours.
+        clean: Frees what nobody needs of the data folder, with the cache or without; called in a thread of the store's
+            hop. None when the folder is not ours.
         alerts: Where alerts go, and when.
         figures: Sources of metrics beside those of the server itself; quick, and asked from one thread.
     """
@@ -37,14 +39,15 @@ class Backend:
     workers: Callable[[], Sequence[WorkerStatus]]
     wake: Callable[[str], None]
     clock: Clock
-    restart: Callable[[str], None] | None = None
+    mending: Mending | None = None
+    clean: Callable[[bool], Cleaned] | None = None
     figures: Sequence[Callable[[], Samples]] = ()
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def worker(self, engine: str) -> WorkerStatus | None:
         """The worker of that engine that is best off; None when there is none."""
         order = list(WorkerState)
-        order.sort(key=lambda state: state is not WorkerState.READY)
+        order.sort(key=lambda state: state not in (WorkerState.READY, WorkerState.UNLOADED))
         mine = [status for status in self.workers() if status.engine == engine]
         return min(mine, key=lambda status: order.index(status.state), default=None)
 

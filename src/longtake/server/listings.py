@@ -8,6 +8,7 @@ from longtake.core.errors import NotFoundError
 from longtake.engines.base import EngineAbout
 from longtake.server.backend import Context
 from longtake.server.views import to_voice_view
+from longtake.supervise import WorkerState
 from longtake.wire.listings import ModelList, ModelView, SpeechModelList, VoiceList, VoiceView
 from longtake.wire.speech import OPENAI_MODELS
 
@@ -18,7 +19,9 @@ def routes(context: Context) -> APIRouter:
     created = round(context.backend.clock.wall_s())
 
     def view(engine: EngineAbout) -> ModelView:
-        return ModelView(id=engine.info.name, created=created, name=engine.info.title)
+        status = context.backend.worker(engine.info.name)
+        state = WorkerState.STOPPED if status is None else status.state
+        return ModelView(id=engine.info.name, created=created, name=engine.info.title, state=state)
 
     @router.get("/v1/models")
     async def list_models() -> ModelList:

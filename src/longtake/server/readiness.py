@@ -17,6 +17,7 @@ from longtake.wire.health import EngineReadiness, Readiness
 PROBE_TEXT = "one"
 _PATIENCE_S = 5.0
 _READY_FOR_S = 10.0
+_UNLOADED = "Its model is unloaded; the next job loads it again."
 _UNREADY_FOR_S = 1.0  # whoever waits for the start wants to know soon
 
 
@@ -40,6 +41,11 @@ class Prober:
 
     async def _of(self, engine: str) -> EngineReadiness:
         # What the supervisor knows goes before what was heard some seconds ago.
+        status = self._backend.worker(engine)
+        if status is not None and status.state is WorkerState.UNLOADED:
+            # A probe would load it, and whoever asks every few seconds would keep it loaded for ever.
+            self._known.pop(engine, None)
+            return EngineReadiness(ready=True, milliseconds=None, reason=_UNLOADED)
         reason = self._why_not(engine)
         if reason is not None:
             self._known.pop(engine, None)

@@ -20,8 +20,3 @@ class EngineReadiness(View):
 class Readiness(View):
     ready: bool
     engines: dict[str, EngineReadiness]
-
-
-class Restarted(View):
-    engine: str
-    restarting: bool = True

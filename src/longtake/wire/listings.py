@@ -8,13 +8,14 @@ from longtake.wire.fields import Body, Name, View
 
 
 class ModelView(View):
-    """OpenAI's model. `name` is for people."""
+    """OpenAI's model. `name` is for people, `state` is its worker's (`supervise.WorkerState`)."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "longtake"
     name: str
+    state: str = "stopped"
 
 
 class ModelList(View):

@@ -13,6 +13,7 @@ from pathlib import Path
 from longtake.cache import PassageCache
 from longtake.config import Settings
 from longtake.core.clock import Clock, SystemClock
+from longtake.core.disk import Cleaned
 from longtake.core.errors import DiskFullError, LongtakeError
 from longtake.core.units import parse_size
 from longtake.delivery import audio_path
@@ -27,9 +28,10 @@ from longtake.jobs.repair import Repair, repair_store
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
-from longtake.supervise import Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
+from longtake.supervise import Mending, Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
 from longtake.voices import VoiceStore
 from longtake.wiring.cards import Cards
+from longtake.wiring.cleaning import clean
 from longtake.wiring.keeper import Keeper
 from longtake.worker.loop import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
@@ -154,9 +156,14 @@ class Host:
         if self._supervisor is not None:
             self._supervisor.order(engine, order)
 
-    def restart(self, engine: str) -> None:
-        if self._supervisor is not None:
-            self._supervisor.restart(engine)
+    @property
+    def mending(self) -> Mending | None:
+        """What may be asked of the workers; None while they are not this process's own."""
+        return None if self._supervisor is None else Mending(self._supervisor, self.folder.run, self.clock)
+
+    def clean(self, with_cache: bool) -> Cleaned:
+        """Free what nobody needs of the data folder."""
+        return clean(self.folder, self.db, self.cache, with_cache=with_cache)
 
     def statuses(self) -> tuple[WorkerStatus, ...]:
         return self._supervisor.statuses() if self._supervisor is not None else ()

@@ -14,6 +14,7 @@ import uvicorn
 from longtake.config import Settings
 from longtake.server import Backend, build_app
 from longtake.server.errors import unfinished_is_told
+from longtake.wiring.address import announced
 from longtake.wiring.figures import figures_of
 from longtake.wiring.host import open_host
 from longtake.wiring.logs import logging_as
@@ -34,7 +35,8 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             workers=host.statuses,
             wake=host.wake,
             clock=host.clock,
-            restart=host.restart,
+            mending=host.mending,
+            clean=host.clean,
             figures=figures_of(host),
             alerts=settings.alerts,
         )
@@ -49,8 +51,14 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
         )
         logging.getLogger("uvicorn.error").addFilter(unfinished_is_told)
         print(f"longtake listens on {url}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):  # once it has stopped, uvicorn raises the signal again
+        # Once it has stopped, uvicorn raises the signal again.
+        with contextlib.suppress(KeyboardInterrupt), announced(host.folder, _near(url)):
             _Server(config).run(sockets=[listener])
+
+
+def _near(url: str) -> str:
+    """Where the same server is reached from this machine, when it listens on every address."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 class _Server(uvicorn.Server):

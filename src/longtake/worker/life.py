@@ -161,7 +161,7 @@ class Life:
         self._speak()
         while not self._is_over:
             self._give_up()
-            self._rest()
+            self._stay_unloaded()
             if not self._is_over:
                 self._load_again()
 
@@ -215,7 +215,7 @@ class Life:
             self._carried_out(self._unloading)
             self._unloading = None
 
-    def _rest(self) -> None:
+    def _stay_unloaded(self) -> None:
         """Until the engine is asked for."""
         while not self._is_over and not self._is_asked_for():
             self._changed.wait(LOOK_S)

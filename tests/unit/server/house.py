@@ -14,6 +14,7 @@ import uvicorn
 
 from longtake.config import ServerSettings
 from longtake.core.clock import SystemClock
+from longtake.core.disk import Cleaned
 from longtake.core.errors import ConflictError, LeaseLostError
 from longtake.core.records import Mark
 from longtake.intake import Intake
@@ -25,7 +26,7 @@ from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
 from longtake.server.app import Backend, build_app
-from longtake.supervise import WorkerState, WorkerStatus
+from longtake.supervise import Mending, WorkerState, WorkerStatus
 from longtake.voices import VoiceStore
 
 SAMPLES = 24_000  # of every passage: one second
@@ -44,7 +45,14 @@ class House:
     """Everything behind the routes, for one test."""
 
     def __init__(
-        self, root: Path, *, queue: QueueLimits | None = None, engines: Sequence[str] = ("espeak",), **settings: Any
+        self,
+        root: Path,
+        *,
+        queue: QueueLimits | None = None,
+        engines: Sequence[str] = ("espeak",),
+        mending: Mending | None = None,
+        clean: Callable[[bool], Cleaned] | None = None,
+        **settings: Any,
     ) -> None:
         self.folder = DataFolder(root, floor_bytes=0)
         self.db = Database(self.folder.database)
@@ -53,7 +61,6 @@ class House:
         self.intake = Intake(self.store, self.folder, self.voices, engines, Limits(20_000, 30.0))
         self.statuses = [WorkerStatus("espeak", WorkerState.READY, None, None, 2, 7)]
         self.woken: list[str] = []
-        self.restarted: list[str] = []
         self.backend = Backend(
             store=self.store,
             folder=self.folder,
@@ -61,7 +68,8 @@ class House:
             workers=lambda: self.statuses,
             wake=self.woken.append,
             clock=SystemClock(),
-            restart=self.restarted.append,
+            mending=mending,
+            clean=clean,
         )
         self.app = build_app(self.backend, ServerSettings(**settings))
 

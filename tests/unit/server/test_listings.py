@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.testclient import TestClient
 
+from longtake.supervise import WorkerState, WorkerStatus
 from tests.unit.server.house import House
-from tests.unit.server.test_errors import error_of
 
 
 def test_models_in_the_shape_of_openai(client: TestClient) -> None:
@@ -49,24 +47,11 @@ def test_one_voice_also_when_it_is_not_listed(client: TestClient) -> None:
     assert (voice["id"], voice["engine"]) == ("de+whisper", "espeak")
 
 
-def test_restart_by_name_or_of_the_default(house: House, client: TestClient) -> None:
-    named = client.post("/v1/admin/restart", params={"engine": "espeak"})
-    unnamed = client.post("/v1/admin/restart")
-    unknown = client.post("/v1/admin/restart", params={"engine": "nothing"})
-
-    assert (named.status_code, named.json()) == (202, {"engine": "espeak", "restarting": True})
-    assert unnamed.status_code == 202
-    assert unknown.status_code == 404
-    assert house.restarted == ["espeak", "espeak"]
-
-
-def test_restart_of_workers_that_are_not_ours(make_house: Callable[..., House]) -> None:
-    house = make_house()
-    object.__setattr__(house.backend, "restart", None)
-
-    response = TestClient(house.app, base_url="http://127.0.0.1").post("/v1/admin/restart")
-
-    assert (response.status_code, error_of(response)["code"]) == (409, "not_ours")
+def test_a_model_says_how_its_worker_is(house: House, client: TestClient) -> None:
+    house.statuses = [WorkerStatus("espeak", WorkerState.UNLOADED, 1, None, 0, 0)]
+    assert client.get("/v1/models/espeak").json()["state"] == "unloaded"
+    house.statuses = []
+    assert client.get("/v1/models").json()["data"][0]["state"] == "stopped"
 
 
 def test_openapi_tells_of_the_bodies(client: TestClient) -> None:

@@ -41,7 +41,9 @@ def test_ready_because_it_spoke(house: House, worker: ScriptedWorker, client: Te
     assert house.woken[0] == "espeak"
 
 
-@pytest.mark.parametrize("state", [state for state in WorkerState if state is not WorkerState.READY])
+@pytest.mark.parametrize(
+    "state", [state for state in WorkerState if state not in (WorkerState.READY, WorkerState.UNLOADED)]
+)
 def test_not_ready_says_what_the_supervisor_knows(house: House, client: TestClient, state: WorkerState) -> None:
     house.statuses = [WorkerStatus("espeak", state, None, "signal 9, five times", 5, 0)]
 
@@ -53,6 +55,18 @@ def test_not_ready_says_what_the_supervisor_knows(house: House, client: TestClie
     assert state in engine["reason"]
     assert "signal 9, five times" in engine["reason"]
     assert not house.store.counts()  # nothing was asked of a worker that is not there
+
+
+def test_an_unloaded_one_serves_and_is_not_woken_to_prove_it(house: House, client: TestClient) -> None:
+    house.statuses = [WorkerStatus("espeak", WorkerState.UNLOADED, 1, None, 0, 0)]
+
+    response = client.get("/readyz")
+
+    engine = response.json()["engines"]["espeak"]
+    assert (response.status_code, engine["ready"], engine["milliseconds"]) == (200, True, None)
+    assert "unloaded" in engine["reason"]
+    assert not house.store.counts()
+    assert not house.woken
 
 
 def test_no_worker_is_not_ready(house: House, client: TestClient) -> None:
