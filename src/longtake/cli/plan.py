@@ -102,10 +102,12 @@ def _lines(model: str, planned: MemoryPlan) -> Iterator[str]:
         "keys and values, negative", wish.jobs * planned.negative_bytes, f"{each}{planned.rows.negative:,} places"
     )
     yield _row("states of the coders", planned.state_bytes)
-    yield _row("workspace", planned.workspace_bytes, "the largest of reading, coding; and libraries")
+    yield _row("workspace", planned.workspace_bytes, "the largest of reading, coding; libraries; graphs")
     yield _row("  reading a prompt", planned.prefill_bytes, "for a moment")
     yield _row("  making frames", planned.coding_bytes, "for a moment")
     yield _row("acoustic encoder", planned.dropped_bytes, "dropped; back while a new voice is encoded")
+    if planned.elsewhere_bytes:
+        yield _row("embedding", planned.elsewhere_bytes, "in the host's memory, not counted here")
     yield _row("at the most", planned.peak_bytes, "=")
     yield ""
     yield _row("room for keys and values", planned.room_bytes, "what admission has to give away")

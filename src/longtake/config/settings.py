@@ -121,6 +121,7 @@ class EngineSettings(Node):
     )
     memory_budget: str | None = Field(None, description="Bytes the engine may hold, such as 20GiB.")
     lora: str | None = Field(None, description="Folder or hub id of a LoRA adapter, for engines that take one.")
+    graphs: bool = Field(True, description="On CUDA, tell the steps of a model as graphs, recorded once: faster.")
 
 
 class WorkerSettings(Node):

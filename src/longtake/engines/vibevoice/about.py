@@ -134,5 +134,6 @@ class VibeVoiceAbout(EngineAbout):
             device=options.get("device", "auto"),
             dtype=options.get("dtype", "auto"),
             adapter=options.get("lora"),
+            graphs=options.get("graphs", True),
             voices=Path(options["voices"]),
         )

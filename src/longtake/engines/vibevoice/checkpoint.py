@@ -254,7 +254,7 @@ def check_finite(model: VibeVoiceModel, name: str) -> None:
     """
     weights = model.state_dict(keep_vars=True)
     # NaN wins both, and infinity one of them. Read once, at the end: each reading waits for the device.
-    extremes = [torch.stack(torch.aminmax(weight)).float() for weight in weights.values()]
+    extremes = [torch.stack(torch.aminmax(weight)).float().to(model.device) for weight in weights.values()]
     are_finite = torch.stack(extremes).isfinite().all(-1).tolist()
     if bad := [weight for weight, is_finite in zip(weights, are_finite, strict=True) if not is_finite]:
         raise InputError(

@@ -176,8 +176,9 @@ class VibeVoiceEngine:
         )
 
     def release(self) -> None:
-        """The voices that were encoded: each is encoded again when it is next asked for."""
+        """The voices that were encoded, each encoded again when it is next asked for, and the recorded steps."""
         self._voices.clear()
+        self._runner.teller.release()
 
     def close(self) -> None:
         for request_id in list(self._active):
@@ -250,6 +251,7 @@ class VibeVoiceEngine:
             return self._runner.step([active.stream for active in speaking])
         except Exception as error:
             if is_out_of_memory(error):
+                self._runner.teller.release()
                 while speaking:
                     active = speaking.pop(0)
                     self._give_up(active, no_room(error, self._row_bytes(active.plan), self.model.device), beat)

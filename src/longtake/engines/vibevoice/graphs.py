@@ -15,7 +15,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from itertools import count
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,9 +24,13 @@ from torch import Tensor
 from longtake.engines.vibevoice.config import LATENT_DIM
 from longtake.engines.vibevoice.solver import MAX_STEPS, Solver, SolverTable
 from longtake.engines.vibevoice.stages import Stages
-from longtake.nn.capture import Recorder, Work
+from longtake.engines.vibevoice.workspace import batch_sizes
+from longtake.nn.capture import CudaRecorder, Recorder, Work
 from longtake.nn.kv import POSITION, TABLE_COLUMNS, KVStore, Segment
 from longtake.nn.mirror import to_device
+
+if TYPE_CHECKING:
+    from longtake.engines.vibevoice.runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +150,31 @@ class Graphs:
         target[: len(host)].copy_(to_device(host, self._device), non_blocking=True)
 
 
-def batch_sizes(slots: int) -> list[int]:
-    """1, 2, 4 … and the number of slots: no batch is filled up to twice its size."""
-    powers = (1 << exponent for exponent in count())
-    sizes: list[int] = []
-    while not sizes or sizes[-1] < slots:
-        sizes.append(min(next(powers), slots))
-    return sizes
+def use_graphs(runner: Runner, slots: int) -> str | None:
+    """Let the runner, which has no streams yet, tell its steps as graphs.
+
+    Returns:
+        Why it does not, if it does not; then its steps are told operation by operation, as they were.
+    """
+    device, decoder = runner.model.device, runner.model.config.decoder
+    if device.type != "cuda":
+        return f"{device.type} has no CUDA graphs"
+    if find_spec("triton") is None:
+        return "Triton is not installed, which comes with torch's builds for CUDA on Linux"
+    if not is_kernel_shape(decoder.head_dim):
+        return f"heads of {decoder.head_dim} numbers have no kernel"
+    from longtake.nn.flash import FlashDecode  # here: it imports Triton
+
+    flash = FlashDecode(
+        heads=decoder.num_attention_heads,
+        kv_heads=decoder.num_key_value_heads,
+        head_dim=decoder.head_dim,
+        kv_dtype=runner.model.dtype,
+    )
+    runner.teller = Graphs(runner.stages, runner.kv, slots, attend=flash.attend, recorder=CudaRecorder(device))
+    return None
+
+
+def is_kernel_shape(head_dim: int) -> bool:
+    """Powers of two that tensor cores take and that fit into a program's registers."""
+    return head_dim in (16, 32, 64, 128, 256)

@@ -25,6 +25,7 @@ from longtake.engines.vibevoice.dtypes import BF16_FLAGS, has_bf16, host_dtype
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
 from longtake.engines.vibevoice.footprint import float_parameters
+from longtake.engines.vibevoice.graphs import use_graphs
 from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
 from longtake.engines.vibevoice.lora import open_lora
 from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
@@ -53,6 +54,7 @@ def load_engine(
     device: str = "auto",
     dtype: str = "auto",
     adapter: str | None = None,
+    graphs: bool = True,
 ) -> VibeVoiceEngine:
     """Load a model and its tokenizer.
 
@@ -62,6 +64,7 @@ def load_engine(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         dtype: As `quantization.read_dtype` reads it: ``auto``, ``fp32``, ``int8``, …
         adapter: Folder or hub id of a LoRA adapter.
+        graphs: Tell steps as CUDA graphs, where that can be done.
 
     Raises:
         InputError: Something named is not there, is damaged, or is nothing that this machine has.
@@ -107,6 +110,9 @@ def load_engine(
     pack_all(network)
     give_back()
     runner = Runner(network, info.max_active)
+    if place.type == "cuda":
+        why_not = use_graphs(runner, info.max_active) if graphs else "engine.graphs is off"
+        log.info("steps are told %s", "as CUDA graphs" if why_not is None else f"one operation at a time: {why_not}")
     bank = VoiceBank(network, VoiceStore(voices), load_encoder=partial(encoder, dtype=codec_kind or kind, device=place))
     return VibeVoiceEngine(runner, tokenizer, bank, info, weights=weights, is_random=random is not None)
 

@@ -25,13 +25,22 @@ from longtake.engines.vibevoice.budget import (
     steps_needed,
 )
 from longtake.engines.vibevoice.config import VibeVoiceConfig
-from longtake.engines.vibevoice.footprint import ACOUSTIC_ENCODER, SIZES, Dtypes, kv_bytes, state_bytes, weights
+from longtake.engines.vibevoice.footprint import (
+    ACOUSTIC_ENCODER,
+    EMBEDDING,
+    SIZES,
+    Dtypes,
+    kv_bytes,
+    state_bytes,
+    weights,
+)
 from longtake.engines.vibevoice.quantization import Quantization
 from longtake.engines.vibevoice.workspace import (
     DEVICE_SHARE,
     beat_bytes,
     coding_bytes,
     encoder_bytes,
+    graph_bytes,
     host_room,
     reading_bytes,
     requests_room,
@@ -82,10 +91,11 @@ class MemoryPlan:
         context: How the jobs are spoken: ``full``, all in view at once, or ``window``, passage by passage.
         resident: Part → bytes of the weights that stay.
         dropped_bytes: The acoustic encoder, which is there while the model is loaded and while a voice is encoded.
+        elsewhere_bytes: The embedding, which stays in the host's memory where the device has its own.
         rows: Positions of one job, at its largest passage.
         state_bytes: Of the convolutions, and what lies between the parts of a step; for all places.
         prefill_bytes, coding_bytes: What reading a piece of a prompt and making frames take for a moment.
-        workspace_bytes: The larger of both, and what libraries keep.
+        workspace_bytes: The larger of both, what libraries keep, and on a device of its own what its graphs hold.
         room_bytes: For keys and values of all jobs: what admission has to give away.
         reasons: Why it does not fit; empty when it does.
     """
@@ -94,6 +104,7 @@ class MemoryPlan:
     context: str
     resident: dict[str, int]
     dropped_bytes: int
+    elsewhere_bytes: int
     rows: Rows
     positive_bytes: int
     negative_bytes: int
@@ -161,6 +172,7 @@ class MemoryPlan:
             "weights_bytes": self.weights_bytes,
             "weights": self.resident,
             "dropped_bytes": self.dropped_bytes,
+            "on_host_bytes": self.elsewhere_bytes,
             "kv_bytes": self.kv_bytes,
             "kv_positive_bytes": wish.jobs * self.positive_bytes,
             "kv_negative_bytes": wish.jobs * self.negative_bytes,
@@ -183,6 +195,7 @@ def plan_memory(wish: Wish) -> MemoryPlan:
     config, sizes = wish.config, wish.sizes
     held = weights(config, sizes)
     dropped = held.pop(ACOUSTIC_ENCODER)
+    elsewhere = 0 if wish.on_host else held.pop(EMBEDDING)  # see `model.allocate`
     states = state_bytes(config, MAX_ACTIVE, sizes)
     context, rows = _rows(wish)
     free = wish.memory_bytes - sum(held.values()) - states
@@ -191,13 +204,15 @@ def plan_memory(wish: Wish) -> MemoryPlan:
         context=context,
         resident=held,
         dropped_bytes=dropped,
+        elsewhere_bytes=elsewhere,
         rows=rows,
         positive_bytes=kv_bytes(config.decoder, rows.positive, sizes.model),
         negative_bytes=kv_bytes(config.decoder, rows.negative, sizes.model),
         state_bytes=states,
         prefill_bytes=reading_bytes(config, itemsize=sizes.model),
         coding_bytes=coding_bytes(config, codec_itemsize=sizes.codec),
-        workspace_bytes=beat_bytes(config, sizes, MAX_ACTIVE),
+        workspace_bytes=beat_bytes(config, sizes, MAX_ACTIVE)
+        + (0 if wish.on_host else graph_bytes(config, sizes, MAX_ACTIVE)),
         room_bytes=room_of(free, config, sizes, on_host=wish.on_host),
         reasons=(),
     )

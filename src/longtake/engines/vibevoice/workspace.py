@@ -6,6 +6,8 @@ leaves free on a device of its own.
 
 from __future__ import annotations
 
+from itertools import count, takewhile
+
 from longtake.core.memory import SHARE_OF_FREE
 from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig, VibeVoiceConfig
 from longtake.engines.vibevoice.footprint import ACOUSTIC_ENCODER, Dtypes, weights
@@ -14,9 +16,11 @@ READ_AT_ONCE = 512  # positions of one beat
 FRAMES_AT_ONCE = 8  # the most of a voice encoded at once, or of a past replayed
 DEVICE_SHARE = 0.95  # of what is free on a device of its own: rows are rounded up, and others may use it, too
 
+_RECORDED_PARTS = ("decode", "diffuse", "code")
 # Copies of its widest layer that a network holds at once, counted while it ran (tests/unit/.../test_workspace.py).
 _READER_COPIES = 2
 _CODER_COPIES = 4
+_GRAPH_BYTES = 8 << 20  # of a recorded part of a step: some 8 KiB for each of its operations; not measured yet
 _FEED_FORWARD = 4  # a coder's inner width, in its channels
 _SLACK_BYTES = 64 << 20  # libraries' own: cuBLAS takes 32 MiB at its first product, cuDNN about as much
 _BLOCK_BYTES = 64 << 20  # some rows of a quantized matrix, in full; four copies, two of them in float32
@@ -70,6 +74,17 @@ def _of_frame(coder: CoderConfig) -> int:
     return SAMPLES_PER_FRAME * coder.filters * _FEED_FORWARD * _CODER_COPIES
 
 
+def graph_bytes(config: VibeVoiceConfig, sizes: Dtypes, streams: int) -> int:
+    """What CUDA graphs hold of a device: each itself, and a pool of their own for what passes between operations."""
+    pool = coding_bytes(config, codec_itemsize=sizes.codec, frames=streams)
+    return pool + len(_RECORDED_PARTS) * len(batch_sizes(streams)) * _GRAPH_BYTES
+
+
+def batch_sizes(streams: int) -> list[int]:
+    """For which batches a step is recorded: 1, 2, 4 … and the most, so that none is filled up to twice its size."""
+    return [*takewhile(lambda size: size < streams, (1 << exponent for exponent in count())), streams]
+
+
 def encoder_bytes(config: VibeVoiceConfig, sizes: Dtypes) -> int:
     """Weights of the acoustic encoder, which is loaded again for as long as a new voice is encoded."""
     return weights(config, sizes)[ACOUSTIC_ENCODER]
@@ -81,7 +96,13 @@ def requests_room(free_bytes: int, config: VibeVoiceConfig, sizes: Dtypes, strea
     Args:
         free_bytes: Beside the resident model and its states.
     """
-    return max(0, int((free_bytes - beat_bytes(config, sizes, streams) - encoder_bytes(config, sizes)) * DEVICE_SHARE))
+    return max(0, int((free_bytes - device_workspace(config, sizes, streams)) * DEVICE_SHARE))
+
+
+def device_workspace(config: VibeVoiceConfig, sizes: Dtypes, streams: int) -> int:
+    """What is left free on a device of its own beside the resident model, its states, keys and values."""
+    beat = beat_bytes(config, sizes, streams) + graph_bytes(config, sizes, streams)
+    return beat + encoder_bytes(config, sizes)
 
 
 def host_room(free_bytes: int) -> int:

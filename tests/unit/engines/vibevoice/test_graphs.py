@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.graphs import MOST_GRAPHS, Graphs, batch_sizes
+from longtake.engines.vibevoice.eager import Eager
+from longtake.engines.vibevoice.graphs import MOST_GRAPHS, Graphs, is_kernel_shape, use_graphs
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import EOS
 from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.shapes import CONFIGS
 from longtake.engines.vibevoice.trace import read_trace
+from longtake.engines.vibevoice.workspace import batch_sizes
 from tests.support.checkpoints import write_checkpoint
 from tests.support.runs import CASES, Kept, Run, keep, shares, speak
 from tests.support.tape import Tape, table_attend
-from tests.unit.engines.vibevoice.conftest import Bench, ask, build_bench
+from tests.unit.engines.vibevoice.conftest import Bench, Said, ask, build_bench
 
 
-def use_graphs(runner: Runner, slots: int) -> Tape:
+def tell_from_tape(runner: Runner, slots: int) -> Tape:
     tape = Tape()
     attend = table_attend(runner.model.config.decoder)
     runner.teller = Graphs(runner.stages, runner.kv, slots, attend=attend, recorder=tape)
@@ -37,7 +42,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> VibeVoiceModel:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_a_run_is_the_reference(name: str, toy: VibeVoiceModel) -> None:
     runner = Runner(toy, slots=3)
-    tape = use_graphs(runner, 3)
+    tape = tell_from_tape(runner, 3)
     run = Run(name, runner)
     speak(runner, run)
     assert [outcome.token for outcome in run.outcomes] == run.tokens
@@ -50,7 +55,7 @@ def test_a_run_is_the_reference(name: str, toy: VibeVoiceModel) -> None:
 def test_all_runs_side_by_side_are_the_reference(toy: VibeVoiceModel) -> None:
     """They end one after the other, so the batch shrinks through all sizes; steps and solvers differ."""
     runner = Runner(toy, slots=len(CASES))
-    use_graphs(runner, len(CASES))
+    tell_from_tape(runner, len(CASES))
     runs = [Run(name, runner) for name in sorted(CASES)]
     speak(runner, *runs)
     for run in runs:
@@ -61,7 +66,7 @@ def test_all_runs_side_by_side_are_the_reference(toy: VibeVoiceModel) -> None:
 def test_who_comes_and_goes_leaves_no_trace(toy: VibeVoiceModel) -> None:
     """One speaks throughout; others join in slots before and behind it, end, and leave their rows to the next."""
     runner = Runner(toy, slots=4)
-    use_graphs(runner, 4)
+    tell_from_tape(runner, 4)
     first, constant = Run("b", runner), Run("a", runner)
     active = [(first, first.open(runner)), (constant, constant.open(runner))]
     names = iter(["c", "b", "a", "b", "c"])
@@ -92,7 +97,7 @@ def test_graph_is_eager(toy: VibeVoiceModel) -> None:
     def outcomes(is_graph: bool) -> list[list[Kept]]:
         runner = Runner(toy, slots=8)
         if is_graph:
-            use_graphs(runner, 8)
+            tell_from_tape(runner, 8)
         runs = [Run(name, runner) for name in ("a", "b", "c")]
         speak(runner, *runs)
         return [run.outcomes for run in runs]
@@ -109,7 +114,7 @@ def test_graph_is_eager(toy: VibeVoiceModel) -> None:
 
 def test_recordings_are_made_anew_after_a_release(toy: VibeVoiceModel) -> None:
     runner = Runner(toy, slots=2)
-    tape = use_graphs(runner, 2)
+    tape = tell_from_tape(runner, 2)
     run = Run("a", runner)
     speak(runner, run)
     runner.teller.release()
@@ -121,7 +126,7 @@ def test_recordings_are_made_anew_after_a_release(toy: VibeVoiceModel) -> None:
 
 def test_where_there_is_no_room_the_step_is_told_without(toy: VibeVoiceModel, caplog: pytest.LogCaptureFixture) -> None:
     runner = Runner(toy, slots=2)
-    tape = use_graphs(runner, 2)
+    tape = tell_from_tape(runner, 2)
     tape.has_room = False
     run = Run("a", runner)
     with caplog.at_level(logging.WARNING):
@@ -133,7 +138,7 @@ def test_where_there_is_no_room_the_step_is_told_without(toy: VibeVoiceModel, ca
 
 def test_no_more_recordings_are_kept_than_stated(tiny: VibeVoiceModel) -> None:
     bench = build_bench(tiny)
-    tape = use_graphs(bench.runner, 8)
+    tape = tell_from_tape(bench.runner, 8)
     for steps in range(1, MOST_GRAPHS + 2):
         bench.speak(ask(expected_s=0.3, settings={"steps": steps}))
     assert isinstance(bench.runner.teller, Graphs)
@@ -147,7 +152,7 @@ def test_no_more_recordings_are_kept_than_stated(tiny: VibeVoiceModel) -> None:
 def ahead(tiny: VibeVoiceModel) -> Bench:
     """As on a GPU: with graphs, and frames that are read one step late."""
     bench = build_bench(tiny)
-    use_graphs(bench.runner, 8)
+    tell_from_tape(bench.runner, 8)
     bench.runner.is_ahead = True
     return bench
 
@@ -163,10 +168,6 @@ def test_an_engine_that_runs_ahead_says_the_same(ahead: Bench, bench: Bench) -> 
 
 
 def test_what_is_late_is_in_neither_trace_nor_chunks_and_is_spoken_again(ahead: Bench) -> None:
-    from dataclasses import replace
-
-    from tests.unit.engines.vibevoice.conftest import Said
-
     request = ask(expected_s=2.0)
     (whole,) = ahead.speak(request)
     said = {"r": Said()}
@@ -184,3 +185,39 @@ def test_what_is_late_is_in_neither_trace_nor_chunks_and_is_spoken_again(ahead: 
 @pytest.mark.parametrize(("slots", "sizes"), [(1, [1]), (3, [1, 2, 3]), (8, [1, 2, 4, 8]), (12, [1, 2, 4, 8, 12])])
 def test_sizes_of_batches(slots: int, sizes: list[int]) -> None:
     assert batch_sizes(slots) == sizes
+
+
+def test_without_cuda_steps_are_told_as_they_were(bench: Bench) -> None:
+    assert use_graphs(bench.runner, 8) == "cpu has no CUDA graphs"
+    assert isinstance(bench.runner.teller, Eager)
+
+
+def test_released_models_and_ours_have_a_kernel() -> None:
+    assert all(is_kernel_shape(config.decoder.head_dim) for config in CONFIGS.values())
+    assert not is_kernel_shape(80)
+
+
+@pytest.mark.parametrize("how", ["release", "no room"])
+def test_recordings_are_given_back(ahead: Bench, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """When somebody asks for it, and when a step finds no room: then the others get it."""
+    ahead.speak(ask())
+    teller = ahead.runner.teller
+    assert isinstance(teller, Graphs)
+    assert teller._recorded
+    if how == "release":
+        ahead.engine.release()
+    else:
+        ahead.engine.start(ask())
+        with monkeypatch.context() as patch:
+            patch.setattr(ahead.runner.stages, "code", failing(torch.OutOfMemoryError("out of memory")))
+            teller._recorded.clear()
+            assert ahead.speak_all({"r": Said()})["r"].code == "out_of_memory"
+    assert not teller._recorded
+    assert ahead.speak(ask())[0].end is not None
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*args: object) -> None:
+        raise error
+
+    return fail

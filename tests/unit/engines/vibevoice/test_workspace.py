@@ -14,7 +14,13 @@ from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.random_model import build_random_encoder
 from longtake.engines.vibevoice.shapes import CONFIGS
 from longtake.engines.vibevoice.voice_latents import encode_voice
-from longtake.engines.vibevoice.workspace import _SLACK_BYTES, DEVICE_SHARE, encoder_bytes, workspace_bytes
+from longtake.engines.vibevoice.workspace import (
+    _SLACK_BYTES,
+    DEVICE_SHARE,
+    encoder_bytes,
+    graph_bytes,
+    workspace_bytes,
+)
 from longtake.nn.kv import KVStore, Segment
 from tests.unit.engines.vibevoice.conftest import Bench
 
@@ -87,5 +93,5 @@ def test_the_budget_is_what_is_left_on_the_device(bench: Bench, monkeypatch: pyt
     beat = workspace_bytes(TINY, itemsize=4, codec_itemsize=4, positions=512, streams=8, frames=8)
     for free in (10 << 30, beat):
         monkeypatch.setattr(engine_module, "free_device_bytes", lambda device, free=free: free)
-        left = free - beat - encoder_bytes(TINY, SIZES["fp32"])
+        left = free - beat - graph_bytes(TINY, SIZES["fp32"], 8) - encoder_bytes(TINY, SIZES["fp32"])
         assert bench.engine.budget_bytes == max(0, int(left * DEVICE_SHARE))
