@@ -19,7 +19,7 @@ from longtake.engines.vibevoice.graphs import TableAttend
 from longtake.nn.capture import Work
 from longtake.nn.decoder import rotate
 from longtake.nn.decoder_config import DecoderConfig
-from longtake.nn.kv import CAPACITY, KEYS, POSITION, VALUES, KVStore, Segment
+from longtake.nn.kv import CAPACITY, KEYS, POSITION, VALUES, _Row
 
 _WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
 
@@ -77,7 +77,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def table_attend(config: DecoderConfig) -> TableAttend:
-    """What `nn.flash.FlashDecode` does, for rows in the host's memory, by `KVStore.attend`, which is the truth."""
+    """What `nn.flash.FlashDecode` does, with the attention of `KVStore`, which is the truth, on the host."""
     sizes = [config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads, config.head_dim]
     return partial(_attend, sizes=sizes)
 
@@ -92,14 +92,11 @@ def _attend(layer: int, qkv_NXD: Tensor, cos_NP: Tensor, sin_NP: Tensor, table_N
         capacity, position = entry[CAPACITY], entry[POSITION]
         if not 0 <= position < capacity:
             raise RuntimeError(f"device-side assert: position {position} of {capacity}")
-        store = KVStore(layers=layers, kv_heads=kv_heads, head_dim=size, dtype=qkv_NXD.dtype, device="cpu")
-        row = store.open_row(1)
-        shape = (layers, kv_heads, capacity, size)
-        keys, values = (_at(entry[column], shape, qkv_NXD.dtype) for column in (KEYS, VALUES))
-        store._rows[row].layers = list(zip(keys, values, strict=True))
-        store._rows[row].capacity, store._rows[row].filled = capacity, position
-        segment = Segment(row, position, 1)
-        out.append(store.attend(layer, q_NAD[n : n + 1], k_NKD[n : n + 1], v_NKD[n : n + 1], [segment]))
+        shape = (2, layers, kv_heads, capacity, size)
+        row = _Row(_at(entry[KEYS], shape, qkv_NXD.dtype), capacity)
+        if row.addresses[VALUES] != entry[VALUES]:
+            raise RuntimeError("illegal memory access: the values are not behind the keys")
+        out.append(row.attend(layer, position, q_NAD[n : n + 1], k_NKD[n : n + 1], v_NKD[n : n + 1]))
     return torch.cat(out)
 
 

@@ -40,10 +40,12 @@ def rotate_and_store(
         capacity, position = tl.load(entry + 4), tl.load(entry + 5)
         place = (layer * K + kv_head) * capacity + position
         if KV == tl.int8:
-            scale = tl.maximum(tl.maximum(tl.max(tl.abs(a)), tl.max(tl.abs(b))) / 127.0, 1e-8)
-            scales = tl.load(entry + tl.where(is_value, 3, 2)).to(tl.pointer_type(tl.float32))
+            # As `kv_int8.to_int8`, but that halves are rounded away from zero.
+            largest = tl.maximum(tl.max(tl.abs(a)), tl.max(tl.abs(b)))
+            scale = tl.where(largest < 1.1754944e-38, 1.0, largest * (1.0078125 / 127)).to(tl.bfloat16)
+            scales = tl.load(entry + tl.where(is_value, 3, 2)).to(tl.pointer_type(tl.bfloat16))
             tl.store(scales + place, scale)
-            a, b = _nearest(a / scale), _nearest(b / scale)
+            a, b = _nearest(a / scale.to(tl.float32)), _nearest(b / scale.to(tl.float32))
         kv = address.to(tl.pointer_type(KV)) + place * D
         tl.store(kv + pair, a.to(KV))
         tl.store(kv + P + pair, b.to(KV))
@@ -51,8 +53,8 @@ def rotate_and_store(
 
 @triton.jit
 def _nearest(x):
-    """The nearest whole number, halves away from zero; Triton's conversion to int8 cuts off."""
-    return tl.where(x < 0, x - 0.5, x + 0.5)
+    """What Triton's conversion to int8, which cuts off, makes the nearest number of -127 to 127."""
+    return tl.minimum(tl.maximum(tl.where(x < 0, x - 0.5, x + 0.5), -127.0), 127.0)
 
 
 @triton.jit(do_not_specialize=["layer"])
@@ -73,8 +75,8 @@ def attend_split(
     # A row begins where an allocation does, so that whole heads are read in pieces of 16 bytes.
     keys = tl.multiple_of(tl.load(entry).to(tl.pointer_type(KV)), 16) + line * D
     values = tl.multiple_of(tl.load(entry + 1).to(tl.pointer_type(KV)), 16) + line * D
-    key_scales = tl.load(entry + 2).to(tl.pointer_type(tl.float32)) + line
-    value_scales = tl.load(entry + 3).to(tl.pointer_type(tl.float32)) + line
+    key_scales = tl.load(entry + 2).to(tl.pointer_type(tl.bfloat16)) + line
+    value_scales = tl.load(entry + 3).to(tl.pointer_type(tl.bfloat16)) + line
 
     member, d = tl.arange(0, GROUP), tl.arange(0, D)
     is_member = member < G
@@ -90,14 +92,14 @@ def attend_split(
         k_LD = tl.load(keys + at_LD, mask=is_seen[:, None], other=0).to(q_GD.dtype)
         score_GL = tl.dot(q_GD, tl.trans(k_LD), input_precision="ieee") * scale
         if KV == tl.int8:
-            score_GL *= tl.load(key_scales + place_L, mask=is_seen, other=0.0)[None, :]
+            score_GL *= tl.load(key_scales + place_L, mask=is_seen, other=0.0).to(tl.float32)[None, :]
         score_GL = tl.where(is_seen[None, :], score_GL, float("-inf"))
         better_G = tl.maximum(best_G, tl.max(score_GL, 1))
         shrink_G = tl.exp(best_G - better_G)
         p_GL = tl.exp(score_GL - better_G[:, None])
         weight_G = weight_G * shrink_G + tl.sum(p_GL, 1)
         if KV == tl.int8:
-            p_GL *= tl.load(value_scales + place_L, mask=is_seen, other=0.0)[None, :]
+            p_GL *= tl.load(value_scales + place_L, mask=is_seen, other=0.0).to(tl.float32)[None, :]
         v_LD = tl.load(values + at_LD, mask=is_seen[:, None], other=0).to(q_GD.dtype)
         sum_GD = sum_GD * shrink_G[:, None] + tl.dot(p_GL.to(v_LD.dtype), v_LD, input_precision="ieee")
         best_G = better_G

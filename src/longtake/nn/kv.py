@@ -20,7 +20,7 @@ from longtake.nn import kv_int8
 from longtake.nn.kv_int8 import Int8Row
 
 # What a kernel must know of a row, in a table of int64: addresses of its keys and of its values, each (layers, K,
-# capacity, D); for rows of 8 bits those of a float32 scale for each position, (layers, K, capacity), else 0; how many
+# capacity, D); for rows of 8 bits those of a bfloat16 scale for each position, (layers, K, capacity), else 0; how many
 # positions there are, and at which one the token stands.
 KEYS, VALUES, KEY_SCALES, VALUE_SCALES, CAPACITY, POSITION = range(6)
 TABLE_COLUMNS = 6
@@ -66,6 +66,10 @@ class KVStore:
         self._device = torch.device(device)
         self._rows: dict[int, _Row | Int8Row] = {}
         self._next_row = 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._dtype
 
     @staticmethod
     def row_bytes(*, layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype, capacity: int) -> int:
@@ -145,8 +149,7 @@ class KVStore:
         for segment in segments:
             row = self._rows[segment.row]
             row.filled = segment.end
-            keys, values = row.layers[0]
-            found.append((keys.data_ptr(), values.data_ptr(), 0, 0, row.capacity, segment.start))
+            found.append((*row.addresses, row.capacity, segment.start))
         return found
 
     def _check(self, segments: Sequence[Segment], tokens: int) -> None:
@@ -175,6 +178,7 @@ class _Row:
 
     def __init__(self, kv: Tensor, capacity: int) -> None:
         self.layers = list(zip(kv[0].unbind(), kv[1].unbind(), strict=True))
+        self.addresses = (kv[0].data_ptr(), kv[1].data_ptr(), 0, 0)  # the first columns of a table
         self.used_bytes = kv.nbytes
         self.capacity = capacity
         self.filled = 0

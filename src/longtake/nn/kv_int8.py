@@ -30,6 +30,7 @@ class Int8Row:
 
     def __init__(self, numbers: Tensor, scales: Tensor) -> None:
         self.numbers, self.scales = numbers, scales
+        self.addresses = tuple(side.data_ptr() for each in (numbers, scales) for side in each)
         self.used_bytes = numbers.nbytes + scales.nbytes
         self.capacity = numbers.shape[3]
         self.filled = 0

@@ -169,7 +169,7 @@ def use_graphs(runner: Runner, slots: int) -> str | None:
         heads=decoder.num_attention_heads,
         kv_heads=decoder.num_key_value_heads,
         head_dim=decoder.head_dim,
-        kv_dtype=runner.model.dtype,
+        kv_dtype=runner.kv.dtype,
     )
     runner.teller = Graphs(runner.stages, runner.kv, slots, attend=flash.attend, recorder=CudaRecorder(device))
     return None
