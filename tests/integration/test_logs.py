@@ -58,9 +58,10 @@ def test_a_hundred_megabytes_of_log_are_searched_in_bounded_memory(tmp_path: Pat
     with Served(tmp_path) as served:
         speak(served)
         before = used_bytes(served)
-        cursor, pages, found = None, 0, []
+        cursor: str | None = None
+        pages, found = 0, []
         while pages == 0 or cursor is not None:
-            query = {"text": "EVENT 12345", "limit": 1000} | ({"cursor": cursor} if cursor else {})
+            query = {"text": "EVENT 12345", "limit": "1000"} | ({"cursor": cursor} if cursor else {})
             began_s = time.monotonic()
             page = served.http.get("/v1/logs", params=query).json()
             assert time.monotonic() - began_s < 10

@@ -16,6 +16,7 @@ logs/                      what every process wrote: web.log, worker-espeak.log;
 run/                       what processes tell each other of now: figures, answers, the server's address; not durable
 monitor.db                 curves of the last thirty days (room `monitor`); losing it loses nothing else
 power-limits.json          what graphics cards had before their power was limited, while it is
+crashes/                   what is known of processes that died: the newest twenty
 reserve                    room kept for the job store, given back when another program fills the disk
 =========================  ==================================================================================
 """
@@ -116,6 +117,11 @@ class DataFolder:
     def words(self, engine: str) -> Path:
         """What an engine's worker says on its standard error, beside its log."""
         return self.logs / f"worker-{engine}.err"
+
+    @property
+    def crashes(self) -> Path:
+        """Made with the first crash."""
+        return self.root / "crashes"
 
     @property
     def run(self) -> Path:

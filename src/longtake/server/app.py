@@ -17,6 +17,7 @@ from longtake.server import (
     admin,
     alerts,
     check,
+    crashes,
     decode,
     health,
     job_audio,
@@ -86,7 +87,7 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
         responses={400: {"model": ErrorBody}, "default": {"model": ErrorBody, "description": "Every other error"}},
     )
     app.include_router(speech.routes(context, transients))
-    for noun in (jobs, job_events, job_audio, job_texts, check, decode, listings, recordings, admin):
+    for noun in (jobs, job_events, job_audio, job_texts, check, decode, listings, recordings, admin, crashes):
         app.include_router(noun.routes(context))
     app.include_router(logs.routes(context, in_logs, log_tail))
     app.include_router(alerts.routes(context, desk))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 WORDS_LIMIT_BYTES = 1 << 20
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 16 << 10  # the stacks of some fifty threads
 
 
 class WorkerProcess:

@@ -39,3 +39,20 @@ class WorkerStatus:
     def can_serve(self) -> bool:
         """It speaks what comes, if need be once its engine is loaded again."""
         return self.state in (WorkerState.READY, WorkerState.UNLOADED)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker that ended without being asked.
+
+    Attributes:
+        how: The signal or exit code with its last line, or what it was killed for.
+        words: The end of its standard error.
+    """
+
+    engine: str
+    worker_id: str
+    pid: int
+    how: str
+    lived_s: float
+    words: str

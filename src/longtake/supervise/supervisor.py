@@ -18,7 +18,7 @@ from typing import Protocol
 from longtake.core.clock import Clock
 from longtake.supervise.answers import DRAIN, STOP, WAKE
 from longtake.supervise.policy import MAX_DEATHS, WINDOW_S, RestartPolicy
-from longtake.supervise.status import WorkerState, WorkerStatus
+from longtake.supervise.status import Death, WorkerState, WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Process(Protocol):
     def wait(self, timeout_s: float) -> bool: ...
     def close(self) -> None: ...
     def last_words(self) -> str: ...
+    def words(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Supervisor:
         spawn: Callable[[str, str], Process],
         progress: Callable[[], dict[str, Progress]],
         died: Callable[[str, str | None], None],
+        crashed: Callable[[Death], None] = lambda death: None,
         patience: Patience,
         clock: Clock,
     ) -> None:
@@ -107,11 +109,13 @@ class Supervisor:
             spawn: (engine, worker id) → a running process. An error of it is a death like others.
             progress: Worker id → what it last said.
             died: (worker id, how it died) frees its jobs; None when it was asked to stop.
+            crashed: Is told of every other death, after that.
         """
         self._slots = {engine: _Slot(engine) for engine in engines}
         self._spawn = spawn
         self._progress = progress
         self._died = died
+        self._crashed = crashed
         self._patience = patience
         self._clock = clock
         self._lock = threading.RLock()
@@ -230,6 +234,7 @@ class Supervisor:
         assert process is not None  # noqa: S101
         code = process.exit_code()
         how = slot.killed_for or process.last_words()
+        death = Death(slot.engine, slot.worker_id, process.pid, how, now_s - slot.spawned_s, process.words())
         process.close()
         slot.process = None
         slot.restarts += 1
@@ -238,6 +243,7 @@ class Supervisor:
             return
         log.error("worker %s died: %s", slot.worker_id, how)
         self._died(slot.worker_id, how)
+        self._crashed(death)
         if code == EXIT_CANNOT_LOAD:
             slot.is_broken, slot.reason = True, how
             return

@@ -18,3 +18,23 @@ class LogPage(View):
     lines: list[dict[str, Any]]
     cursor: str | None
     position: str
+
+
+class CrashView(View):
+    """What is known of a process that did not end in good order: `supervise.crashes.Crash`."""
+
+    id: str
+    at: float
+    process: str
+    pid: int
+    how: str
+    version: str
+    lived_seconds: float | None
+    memory: str | None
+    words: str
+    lines: list[dict[str, Any]]
+    figures: dict[str, Any] | None
+
+
+class CrashList(View):
+    crashes: list[CrashView]

@@ -33,6 +33,7 @@ from longtake.voices import VoiceStore
 from longtake.wiring.cards import Cards
 from longtake.wiring.cleaning import clean
 from longtake.wiring.keeper import Keeper
+from longtake.wiring.witness import Witness
 from longtake.worker.loop import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
 
@@ -81,6 +82,7 @@ class Host:
         self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)
         note = self.folder.root / "power-limits.json"
         self.cards = Cards(settings, self.intake.engines, self.store, note, self._order, self.clock)
+        self.witness = Witness(self.folder, self.clock)
         self._is_store_checked = False
         self._supervisor: Supervisor | None = None
         self._only_job: str | None = None
@@ -115,6 +117,7 @@ class Host:
         """
         self.folder.require_lock()
         self.check_store()
+        self.witness.begin("say" if only_job else "web")
         self.folder.keep_reserve()
         self._keeper.start()
         for job in self.store.release_all():
@@ -126,6 +129,7 @@ class Host:
             spawn=self._spawn,
             progress=self._progress,
             died=self._free_jobs_of,
+            crashed=self.witness.see,
             patience=Patience(
                 start_s=worker.start_timeout_s,
                 stall_s=worker.stall_s,
@@ -186,6 +190,7 @@ class Host:
             self._supervisor.stop()
             self.cards.close()
             self._supervisor = None
+        self.witness.end()
         self.db.close()
         self.folder.unlock()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -28,3 +29,14 @@ def logging_as(name: str, settings: Settings, *, console: IO[str] | None = None)
         folder.logs / f"{name}.log", settings.logs, job_log=folder.job_log, console=console, secrets=secrets
     ):
         yield
+
+
+@contextmanager
+def stacks_kept(name: str, folder: DataFolder) -> Iterator[None]:
+    """Should this process crash inside a C library, its stacks are left in a file for whoever comes next."""
+    with (folder.logs / f"{name}.err").open("wb") as file:
+        faulthandler.enable(file)
+        try:
+            yield
+        finally:
+            faulthandler.disable()

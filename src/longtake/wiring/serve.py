@@ -17,7 +17,7 @@ from longtake.server.errors import unfinished_is_told
 from longtake.wiring.address import announced
 from longtake.wiring.figures import figures_of
 from longtake.wiring.host import open_host
-from longtake.wiring.logs import logging_as
+from longtake.wiring.logs import logging_as, stacks_kept
 
 # Streams of listeners end by themselves when their client notices; they may not hold up a stop for longer than this.
 GRACE_S = 2
@@ -27,7 +27,11 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
     """Serve until SIGINT or SIGTERM; then stop the workers in good order."""
     host_name, port = listener.getsockname()[:2]
     url = f"http://{f'[{host_name}]' if ':' in host_name else host_name}:{port}"
-    with logging_as("web", settings, console=sys.stderr), open_host(settings, workers=True) as host:
+    with (
+        logging_as("web", settings, console=sys.stderr),
+        open_host(settings, workers=True) as host,
+        stacks_kept("web", host.folder),  # last: the host has read by now what its predecessor left there
+    ):
         backend = Backend(
             store=host.store,
             folder=host.folder,

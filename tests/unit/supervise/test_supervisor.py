@@ -40,6 +40,9 @@ class FakeProcess:
     def last_words(self) -> str:
         return f"exit code {self.code}: boom"
 
+    def words(self) -> str:
+        return "a stack\nboom"
+
 
 class World:
     """A supervisor with everything around it in the test's hands."""
