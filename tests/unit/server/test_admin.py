@@ -69,6 +69,9 @@ class Worker:
     def last_words(self) -> str:
         return "boom"
 
+    def words(self) -> str:
+        return ""
+
 
 class World:
     def __init__(self, folder: Path) -> None:
