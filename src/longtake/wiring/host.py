@@ -34,7 +34,7 @@ from longtake.wiring.cards import Cards
 from longtake.wiring.cleaning import clean
 from longtake.wiring.keeper import Keeper
 from longtake.wiring.witness import Witness
-from longtake.worker.loop import DISK_FULL_REASON
+from longtake.worker.held import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
 
 log = logging.getLogger(__name__)

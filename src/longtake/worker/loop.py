@@ -21,7 +21,6 @@ from longtake.core.errors import (
     CapacityError,
     DiskFullError,
     EngineError,
-    InputError,
     LeaseLostError,
     TransientError,
     WorkerError,
@@ -33,14 +32,15 @@ from longtake.jobs.records import Claim, Kind
 from longtake.jobs.states import State
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker.figures import Figures
+from longtake.worker.held import Held
 from longtake.worker.mend import mend
 from longtake.worker.orders import HOLD, PAUSE, Rest
 from longtake.worker.preemption import Preemption
 from longtake.worker.pressure import Pressure
-from longtake.worker.recorder import Outcome, Recorder, error_to_dict, is_write_failure
+from longtake.worker.recorder import Recorder
 from longtake.worker.reuse import Reuse
 from longtake.worker.run import STRETCH_AUDIO_S, JobRun
-from longtake.worker.verdicts import Verdict, Verdicts, tell_lost
+from longtake.worker.verdicts import tell_lost
 from longtake.worker.waits import Teller, put_back, ran_out
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 FAST_LANE = 8  # speech and probe jobs taken beside `max_jobs`: someone holds a connection open for each
 LOOK_S = 1.0  # at the latest after this long the loop looks, whether or not the store seems changed
 REPLAYS = 8  # passages of one job taken from the cache in one beat: no job may hold up the others, or the look
-DISK_FULL_REASON = "disk full"
 
 
 class WorkerLoop:
@@ -84,8 +83,7 @@ class WorkerLoop:
         self._pressure = pressure or Pressure(budget_bytes, lambda: budget_bytes, 0, clock)
         self._preemption = Preemption(self._scheduler, self._pressure, clock, keeps_traces=engine.info.keeps_traces)
         self._teller = Teller(desk, self._pressure)
-        self._runs: dict[str, JobRun] = {}
-        self._verdicts = Verdicts()
+        self._held = Held(engine, self._scheduler, desk, self.reuse, self.figures)
         self._rest = Rest()
         self._news = threading.Event()
         self._attend = attend
@@ -99,12 +97,12 @@ class WorkerLoop:
     @property
     def active(self) -> int:
         """Jobs held: while it is not 0, `steps` must grow."""
-        return len(self._runs)
+        return len(self._held)
 
     @property
     def steps(self) -> int:
         """Grows with everything that brings a job nearer to its end. From any thread."""
-        return self._steps + sum(run.recorder.steps for run in list(self._runs.values()))
+        return self._steps + self._held.steps + sum(run.recorder.steps for run in self._held)
 
     def wake(self) -> None:
         """There may be work. From any thread."""
@@ -132,7 +130,7 @@ class WorkerLoop:
     @property
     def is_busy(self) -> bool:
         """Somebody's words are in hand; a probe is nobody's."""
-        return any(run.claim.job.kind is not Kind.PROBE for run in self._runs.values())
+        return any(run.claim.job.kind is not Kind.PROBE for run in self._held)
 
     @property
     def held_bytes(self) -> int:
@@ -158,25 +156,24 @@ class WorkerLoop:
             elif not replayed:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
-        for run in list(self._runs.values()):
-            self._checkpoint(run)
-            self._let_go(run, partial(self._desk.release, run.claim, self._parting))
-        self._verdicts.settle()
+        for run in self._held:
+            self._held.checkpoint(run)
+            self._held.let_go(run, partial(self._desk.release, run.claim, self._parting))
+        self._held.verdicts.settle()
         self.figures.look(0, is_last=True)
 
     def settle(self) -> bool:
         """Once it has run: write what could not be written then; gives whether all is."""
-        return self._verdicts.settle()
+        return self._held.verdicts.settle()
 
     # Looking
 
     def _look(self) -> None:
-        self.figures.look(len(self._runs))
-        self._verdicts.settle()
-        for run in list(self._runs.values()):
+        self.figures.look(len(self._held))
+        self._held.verdicts.settle()
+        for run in self._held:
             if run.recorder.outcome is not None:
-                self._steps += 1
-                self._conclude(run)
+                self._held.conclude(run)
         version, now = self._desk.data_version(), self._clock.monotonic_s()
         if version == self._seen_version and now - self._looked_at < LOOK_S:
             return
@@ -186,59 +183,59 @@ class WorkerLoop:
             self._obey()
             self._lie_down()
             self._claim()
-            self._teller.tell(self._runs.values(), self._scheduler.waits(), now)
+            self._teller.tell(self._held, self._scheduler.waits(), now)
         except (TransientError, DiskFullError) as error:
             log.warning("the store cannot be written now: %s", error)
             self._seen_version = -1
 
     def _obey(self) -> None:
         """Carry out what users asked of the jobs held, and drop those that are held no more."""
-        if not self._runs:
+        if not self._held:
             return
         owned = self._desk.owned()
-        for run in list(self._runs.values()):
+        for run in self._held:
             claim = run.claim
             token, state = owned.get(claim.job.id, (None, None))
             if token != claim.token:
-                self._lose(run)
+                self._held.lose(run)
             elif state in (State.PAUSING, State.CANCELLING):
                 if state is State.PAUSING:
-                    self._checkpoint(run)
-                self._let_go(run, partial(self._desk.release, claim))
+                    self._held.checkpoint(run)
+                self._held.let_go(run, partial(self._desk.release, claim))
 
     def _lie_down(self) -> None:
         """Told to speak nothing: jobs are paused, and who waits for speech goes on waiting."""
         rest = self._rest
         if rest.word != PAUSE:
             return
-        for run in list(self._runs.values()):
+        for run in self._held:
             claim = run.claim
             let_go = self._desk.suspend if claim.job.kind is Kind.JOB else self._desk.release
             log.warning("job set aside: %s", rest.reason, extra={"job": claim.job.id})
-            self._checkpoint(run)
-            self._let_go(run, partial(let_go, claim, rest.reason or "told to rest"))
+            self._held.checkpoint(run)
+            self._held.let_go(run, partial(let_go, claim, rest.reason or "told to rest"))
 
     def _claim(self) -> None:
-        rest = self._rest.word
         while not self._is_stopping:
-            batch = sum(run.claim.job.kind is Kind.JOB for run in self._runs.values())
+            rest = self._rest.word
+            batch = sum(run.claim.job.kind is Kind.JOB for run in self._held)
             if self._is_draining and not batch:
-                self._is_stopping = not self._runs
+                self._is_stopping = not self._held
                 return
-            if len(self._runs) - batch >= FAST_LANE or self._preemption.is_resting or rest == PAUSE:
+            if len(self._held) - batch >= FAST_LANE or self._preemption.is_resting or rest == PAUSE:
                 return
             most = 1 if self._preemption.is_scarce else self._settings.max_jobs
-            if any(run.is_suspect for run in self._runs.values()):
+            if any(run.is_suspect for run in self._held):
                 return
             claim = self._desk.claim(
                 min_priority=0 if batch < most and not self._is_draining and rest != HOLD else 1,
-                suspects=not self._runs,
+                suspects=not self._held,
                 place=self._engine.place,
             )
             if claim is None:
                 return
-            if (before := self._runs.get(claim.job.id)) is not None:
-                self._let_go(before, None)  # taken from us, and queued again before we noticed
+            if (before := self._held.get(claim.job.id)) is not None:
+                self._held.let_go(before, None)  # taken from us, and queued again before we noticed
             self._begin(claim)
 
     def _begin(self, claim: Claim) -> None:
@@ -250,10 +247,10 @@ class WorkerLoop:
             return
         except (TransientError, DiskFullError) as error:
             log.warning("the job cannot be begun now: %s", error, extra={"job": claim.job.id})
-            self._verdicts.add(claim, partial(self._desk.release, claim))
+            self._held.verdicts.add(claim, partial(self._desk.release, claim))
             return
         recorder = Recorder(claim, self._desk, self._folder, keeps_traces=info.keeps_traces, news=self._news.set)
-        self._runs[claim.job.id] = JobRun(claim, recorder, past_passages=info.past_passages)
+        self._held.add(JobRun(claim, recorder, past_passages=info.past_passages))
         self.figures.claimed(claim)
         recorder.start()
 
@@ -261,12 +258,12 @@ class WorkerLoop:
 
     def _schedule(self) -> int:
         """Gives how many passages were taken from the cache."""
-        replayed = sum([self._offer(run) for run in list(self._runs.values())])
-        if sum(run.recorder.uncommitted_s for run in self._runs.values()) > STRETCH_AUDIO_S / 2:
+        replayed = sum([self._offer(run) for run in self._held])
+        if sum(run.recorder.uncommitted_s for run in self._held) > STRETCH_AUDIO_S / 2:
             # With the passage that would start now it would be more than may be lost: the disk sets the pace.
             return replayed
         for candidate in self._scheduler.schedule():
-            holder = self._runs.get(str(candidate.job))
+            holder = self._held.get(str(candidate.job))
             if holder is None:
                 continue  # a request of the same job was refused a moment ago, and the job has failed
             try:
@@ -278,7 +275,7 @@ class WorkerLoop:
                 if _is_out_of_memory(error):
                     self._run_out([Failed(candidate.id, error)])
                 else:
-                    self._fail(holder, error)
+                    self._held.fail(holder, error)
         return replayed
 
     def _offer(self, run: JobRun) -> int:
@@ -299,7 +296,7 @@ class WorkerLoop:
                 cost = self._engine.cost(request)
                 self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority, cost.steps))
             except Exception as error:
-                self._fail(run, error)
+                self._held.fail(run, error)
                 break
         return replayed
 
@@ -327,20 +324,20 @@ class WorkerLoop:
     def _take(self, result: StepResult) -> None:
         now = self._clock.monotonic_s()
         for chunk in result.chunks:
-            if run := self._run_of(chunk.request_id):
+            if run := self._held.of(chunk.request_id):
                 run.take(chunk, now)
                 self.reuse.take(chunk)
                 self.figures.heard(run.claim.job.id)
         for ended in result.ended:
             self._scheduler.end(ended.request_id)
-            if run := self._run_of(ended.request_id):
+            if run := self._held.of(ended.request_id):
                 self._take_ended(run, ended)
         if without_room := [failed for failed in result.failed if _is_out_of_memory(failed.error)]:
             self._run_out(without_room)
         for failed in result.failed:
             if failed not in without_room:
                 self._take_failed(failed)
-        for run in self._runs.values():
+        for run in self._held:
             for request_id in run.due(now):
                 run.cut(request_id, self._engine.trace(request_id))
 
@@ -352,96 +349,32 @@ class WorkerLoop:
         else:  # what was spoken is kept, and truncated is never done
             run.cut(ended.request_id, ended.trace)
             run.recorder.stop(encode=True)
-            self._fail(run, CapacityError(ended.message, code="truncated"))
+            self._held.fail(run, CapacityError(ended.message, code="truncated"))
 
     def _take_failed(self, failed: Failed) -> None:
         self._scheduler.end(failed.request_id)
-        if run := self._run_of(failed.request_id):
-            self._fail(run, failed.error, passage=run.request(failed.request_id).passage.index)
-
-    def _run_of(self, request_id: str) -> JobRun | None:
-        return self._runs.get(request_id.split("/", 1)[0])
+        if run := self._held.of(failed.request_id):
+            self._held.fail(run, failed.error, passage=run.request(failed.request_id).passage.index)
 
     # Memory
 
     def _mind_memory(self) -> None:
-        if (youngest := self._preemption.look(self._runs.values())) is not None:
-            self._put_back(youngest, put_back(self._pressure))
+        if (youngest := self._preemption.look(self._held)) is not None:
+            self._held.put_back(youngest, put_back(self._pressure))
 
     def _run_out(self, failures: list[Failed]) -> None:
         self.figures.out_of_memory += len(failures)
         is_alone = self._preemption.run_out(failures)
         for failed in failures:
-            if (run := self._run_of(failed.request_id)) is None:
+            if (run := self._held.of(failed.request_id)) is None:
                 continue
             if failed.trace:
                 run.cut(failed.request_id, failed.trace)
             log.warning("memory ran out: %s", failed.error, extra={"job": run.claim.job.id})
             if is_alone:
-                self._let_go(run, partial(self._desk.stumble, run.claim, error_to_dict(failed.error)))
+                self._held.stumble(run, failed.error)
             else:
-                self._put_back(run, ran_out(failed.error.message))
-
-    def _put_back(self, run: JobRun, reason: str) -> None:
-        """Into the queue, with all that is spoken."""
-        self.figures.preemptions += 1
-        self._checkpoint(run)
-        self._let_go(run, partial(self._desk.release, run.claim, reason))
-
-    # Ending
-
-    def _conclude(self, run: JobRun) -> None:
-        """The recorder has ended by itself."""
-        claim, error = run.claim, run.recorder.error
-        self.figures.write_failures += is_write_failure(error)
-        if run.recorder.outcome is Outcome.FINISHED:
-            log.info("job done", extra={"job": claim.job.id})
-            self._let_go(run, None)
-        elif run.recorder.outcome is Outcome.LOST or error is None:
-            self._lose(run)
-        elif isinstance(error, DiskFullError):
-            reason = f"{DISK_FULL_REASON}: {error.message}"
-            self._let_go(run, partial(self._desk.suspend, claim, reason))
-        elif isinstance(error, TransientError):
-            self._let_go(run, partial(self._desk.release, claim))
-        elif isinstance(error, InputError | CapacityError):
-            self._fail(run, error)
-        else:  # the disk hiccuped, or longtake made a mistake: neither need happen again
-            log.error("job stumbled: %s", error, extra={"job": claim.job.id}, exc_info=error)
-            self._let_go(run, partial(self._desk.stumble, claim, error_to_dict(error)))
-
-    def _checkpoint(self, run: JobRun) -> None:
-        """Hand over what was spoken since the last stretch, if the engine can go on behind it."""
-        if self._engine.info.keeps_traces:
-            for request_id in run.unheard():
-                run.cut(request_id, self._engine.trace(request_id))
-
-    def _fail(self, run: JobRun, error: BaseException, *, passage: int | None = None) -> None:
-        claim = run.claim
-        place = {} if passage is None else {"passage": passage}
-        log.error("job failed: %s", error, extra={"job": claim.job.id, **place}, exc_info=error)
-        self._let_go(run, partial(self._desk.fail, claim, error_to_dict(error)))
-
-    def _lose(self, run: JobRun) -> None:
-        """Another worker may have it by now: not a word more is written of it."""
-        tell_lost(run.claim)
-        run.recorder.lose()
-        self._let_go(run, None)
-
-    def _let_go(self, run: JobRun, verdict: Verdict | None) -> None:
-        """Stop all work on the job, let the recorder commit what it was given, then write the verdict."""
-        claim = run.claim
-        if self._runs.pop(claim.job.id, None) is None:
-            return
-        for request_id in self._scheduler.withdraw(claim.job.id):
-            self._engine.stop(request_id)
-        self.reuse.forget(claim.job.id)
-        run.recorder.stop()
-        self.figures.let_go(claim.job.id)
-        self._steps += 1 + run.recorder.steps
-        if verdict is not None:
-            self._verdicts.add(claim, verdict)
-            self._verdicts.settle()
+                self._held.put_back(run, ran_out(failed.error.message))
 
 
 def _is_out_of_memory(error: BaseException) -> TypeGuard[CapacityError]:

@@ -32,8 +32,8 @@ from longtake.audio import (
     read_trace,
     write_stretch,
 )
-from longtake.core.disk import WRITE_FAILED, disk_error
-from longtake.core.errors import CapacityError, DiskFullError, InputError, LeaseLostError, LongtakeError, WorkerError
+from longtake.core.disk import disk_error
+from longtake.core.errors import LeaseLostError, LongtakeError
 from longtake.core.failpoints import reach
 from longtake.core.records import Mark
 from longtake.core.units import seconds_of
@@ -340,32 +340,3 @@ class Recorder:
         for path, token in self._folder.files_by_token(self._claim.job.id):
             if token in tokens and path.name not in named:
                 path.unlink(missing_ok=True)
-
-
-# As in the API's error envelope; the first that fits.
-_KINDS: tuple[tuple[type[LongtakeError], str], ...] = (
-    (InputError, "invalid_request_error"),
-    (CapacityError, "capacity_error"),
-    (WorkerError, "engine_error"),
-    (LongtakeError, "server_error"),
-)
-
-
-def is_write_failure(error: BaseException | None) -> bool:
-    """The disk would not take the audio: it is full, or broken."""
-    if isinstance(error, WorkerError):
-        return error.code == WRITE_FAILED
-    return isinstance(error, DiskFullError | OSError)
-
-
-def error_to_dict(error: BaseException) -> dict[str, str | None]:
-    """How an error is stored with a failed job."""
-    if isinstance(error, LongtakeError):
-        kind = next(kind for cause, kind in _KINDS if isinstance(error, cause))
-        return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
-    return {
-        "message": f"longtake made a mistake ({type(error).__name__}: {error}). The worker's log has the trace.",
-        "type": "server_error",
-        "param": None,
-        "code": "internal_error",
-    }

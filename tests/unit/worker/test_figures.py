@@ -15,9 +15,9 @@ from longtake.core.disk import disk_error
 from longtake.core.stats import Counts, Spread, StepStats, read_stats, stats_path
 from longtake.core.units import seconds_of
 from longtake.jobs.records import Kind
+from longtake.worker.blame import is_write_failure
 from longtake.worker.figures import KEPT_FILES, Reporter
 from longtake.worker.loop import WorkerLoop
-from longtake.worker.recorder import is_write_failure
 from tests.support.engine import BEATS, SAMPLES, NumberEngine
 from tests.unit.worker.test_loop import Bench
 

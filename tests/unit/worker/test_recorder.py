@@ -26,7 +26,8 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Job, Stretch
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
-from longtake.worker.recorder import Outcome, Recorder, Spoken, error_to_dict
+from longtake.worker.blame import error_to_dict
+from longtake.worker.recorder import Outcome, Recorder, Spoken
 from tests.support.jobs import planned, spec
 
 SAMPLES = 2400

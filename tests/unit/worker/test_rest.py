@@ -31,6 +31,8 @@ def test_held_it_begins_no_job_but_goes_on_with_those_it_has_and_speech_is_spoke
     loop = bench.work(slowed(NumberEngine(max_active=4)), max_jobs=4)
     bench.wait(running, State.RUNNING)
     loop.rest(Rest(HOLD, HOT))
+    before = loop.steps
+    wait_until(lambda: loop.steps > before + 1)  # a claim that was under way is over
     later = bench.submit(1)
     speech = bench.submit(1, kind=Kind.SPEECH)
     loop.wake()
