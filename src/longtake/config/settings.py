@@ -125,7 +125,11 @@ class EngineSettings(Node):
 
 
 class WorkerSettings(Node):
-    max_jobs: int = Field(4, ge=1, description="Jobs that one worker speaks side by side.")
+    max_jobs: int = Field(
+        4,
+        ge=1,
+        description="Jobs that one worker takes up side by side; of those that wait for memory eight do not count.",
+    )
     lead_s: float = Field(120.0, gt=0, description="Audio that may be spoken but not yet encoded, a job, in seconds.")
     cache_mib: int = Field(1024, ge=0, description="Spoken passages kept for other jobs, in MiB; 0 keeps none.")
     memory_floor_mib: int = Field(

@@ -46,6 +46,7 @@ from longtake.worker.waits import Teller, put_back, ran_out
 log = logging.getLogger(__name__)
 
 FAST_LANE = 8  # speech and probe jobs taken beside `max_jobs`: someone holds a connection open for each
+WAITING_ROOM = 8  # jobs that wait for memory take no place of `max_jobs`, up to so many: smaller ones may fit
 LOOK_S = 1.0  # at the latest after this long the loop looks, whether or not the store seems changed
 REPLAYS = 8  # passages of one job taken from the cache in one beat: no job may hold up the others, or the look
 
@@ -224,7 +225,8 @@ class WorkerLoop:
                 return
             if len(self._held) - batch >= FAST_LANE or self._preemption.is_resting or rest == PAUSE:
                 return
-            most = 1 if self._preemption.is_scarce else self._settings.max_jobs
+            waiting = sum(run.waits_for_memory for run in self._held)
+            most = 1 if self._preemption.is_scarce else self._settings.max_jobs + min(waiting, WAITING_ROOM)
             if any(run.is_suspect for run in self._held):
                 return
             claim = self._desk.claim(

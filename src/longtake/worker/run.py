@@ -45,6 +45,7 @@ class JobRun:
         self._to_speak = deque(p.index for p in claim.passages if p.index not in whole)
         self._speaking: dict[str, _Speaking] = {}
         self.waits_since_s: float | None = None  # nothing of it is being spoken, though something could
+        self.waits_for_memory = False  # and has done so for a while
         self.told: str | None = None  # to its user, of that
 
     @property

@@ -39,6 +39,7 @@ class Teller:
             elif run.waits_since_s is None:
                 run.waits_since_s = now_s
             is_told = run.waits_since_s is not None and now_s - run.waits_since_s >= TELL_AFTER_S
+            run.waits_for_memory = wait is not None and wait.for_memory and is_told
             reason = told(wait, self._pressure) if wait is not None and is_told else None
             if reason != run.told:
                 with suppress(LeaseLostError):  # it is let go at the next look

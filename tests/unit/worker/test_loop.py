@@ -16,6 +16,7 @@ from longtake.config import WorkerSettings
 from longtake.core.clock import SystemClock
 from longtake.core.errors import CapacityError, EngineError, WorkerError
 from longtake.core.units import samples_of
+from longtake.engines.base import Cost
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -23,7 +24,9 @@ from longtake.jobs.records import Cut, Job, Kind
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.worker import loop as loops
+from longtake.worker import waits
 from longtake.worker.loop import WorkerLoop
+from tests.support import engine as engines
 from tests.support.engine import SAMPLES, NumberEngine
 from tests.support.jobs import planned, spec
 
@@ -424,3 +427,22 @@ def test_a_job_that_is_cut_while_it_is_spoken_is_let_go_and_begun_again(
     earlier = bench.store.job("job_earlier")
     assert (earlier.state, earlier.passages_done >= 10) == (State.PAUSED, True)
     assert done.token == 3
+
+
+def test_jobs_that_wait_for_memory_keep_no_smaller_one_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BEATS", 300)
+    monkeypatch.setattr(loops, "LOOK_S", 0.02)
+    monkeypatch.setattr(waits, "TELL_AFTER_S", 0.02)
+    large = [bench.submit(1), bench.submit(1)]
+    engine = NumberEngine(max_active=4)
+    ids = tuple(job.id for job in large)
+    engine.cost = lambda request: Cost(900 if request.id.startswith(ids) else 10, 300)  # type: ignore[method-assign]
+    engine.before_step = lambda: time.sleep(0.005)
+    small = bench.submit(1)
+    bench.work(engine, max_jobs=2)
+    bench.wait(small, State.RUNNING)
+    states = [bench.store.job(job.id) for job in large]
+    assert [job.state for job in states] == [State.RUNNING] * 2, "both are held, one is spoken"
+    assert (states[1].reason or "").startswith("waits for memory")
+    for job in (*large, small):
+        bench.wait(job, State.DONE)
