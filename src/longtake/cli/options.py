@@ -41,6 +41,7 @@ def engine_options(function: F) -> F:
     for option in (
         click.option("--lora", metavar="L", help="Folder or hub id of a LoRA adapter, for engines that take one."),
         click.option("--memory-budget", metavar="SIZE", help="Bytes the engine may hold, such as 20GiB."),
+        click.option("--kv-dtype", type=click.Choice(["auto", "int8"]), help="Of keys and values.  [default: auto]"),
         click.option("--dtype", metavar="T", help=DTYPES),
         click.option("--device", metavar="D", help="auto, cpu, cuda, mps."),
         click.option("--model", metavar="M", help="Folder or hub id of the weights, for engines that have weights."),

@@ -17,7 +17,7 @@ from longtake.engines.vibevoice.dtypes import host_dtype
 from longtake.engines.vibevoice.footprint import float_parameters
 from longtake.engines.vibevoice.hub import random_name
 from longtake.engines.vibevoice.memory_plan import MemoryPlan, Wish, max_jobs, max_minutes, plan_memory, remedies
-from longtake.engines.vibevoice.quantization import fitting, read_dtype
+from longtake.engines.vibevoice.quantization import KV_DTYPES, fitting, read_dtype
 from longtake.engines.vibevoice.shapes import config_of
 
 
@@ -33,6 +33,7 @@ from longtake.engines.vibevoice.shapes import config_of
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Side by side.")
 @click.option("--memory", metavar="SIZE", help="Of the device, such as 24GiB.  [default: what is free of the host's]")
 @click.option("--dtype", metavar="T", default="auto", show_default=True, help=DTYPES)
+@click.option("--kv-dtype", type=click.Choice(KV_DTYPES), default="auto", show_default=True, help="Of keys and values.")
 @click.option(
     "--device",
     type=click.Choice(["cuda", "cpu"]),
@@ -50,6 +51,7 @@ def plan(
     jobs: int,
     memory: str | None,
     dtype: str,
+    kv_dtype: str,
     device: str | None,
     context: str | None,
     as_json: bool,
@@ -74,6 +76,7 @@ def plan(
         dtype=kind,
         context=context,
         is_bytes=random_name(model) is not None,
+        has_int8_kv=kv_dtype == "int8",
     )
     planned = plan_memory(wish)
     if as_json:

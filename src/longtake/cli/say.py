@@ -89,6 +89,7 @@ def say(
     model: str | None,
     device: str | None,
     dtype: str | None,
+    kv_dtype: str | None,
     memory_budget: str | None,
     lora: str | None,
     max_characters: int | None,
@@ -103,7 +104,14 @@ def say(
     settings = load_settings(
         data=data,
         engines=(engine,) if engine else None,
-        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
+        engine={
+            "model": model,
+            "device": device,
+            "dtype": dtype,
+            "kv_dtype": kv_dtype,
+            "memory_budget": memory_budget,
+            "lora": lora,
+        },
         limits={"max_characters": max_characters, "max_minutes": max_minutes},
     )
     out = out or default_target(script, audio_format)
@@ -146,6 +154,7 @@ def resume(
     model: str | None,
     device: str | None,
     dtype: str | None,
+    kv_dtype: str | None,
     memory_budget: str | None,
     lora: str | None,
     data: Path | None,
@@ -161,7 +170,14 @@ def resume(
     from_s = read_again(job_id, again_from, seed)
     settings = load_settings(
         data=data,
-        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
+        engine={
+            "model": model,
+            "device": device,
+            "dtype": dtype,
+            "kv_dtype": kv_dtype,
+            "memory_budget": memory_budget,
+            "lora": lora,
+        },
     )
     with _opened(settings) as host:
         host.free_orphans()

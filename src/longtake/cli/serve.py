@@ -45,6 +45,7 @@ def serve(
     model: str | None,
     device: str | None,
     dtype: str | None,
+    kv_dtype: str | None,
     memory_budget: str | None,
     lora: str | None,
     max_characters: int | None,
@@ -66,7 +67,14 @@ def serve(
         data=data,
         engines=engines,
         server={"host": host, "port": port, "speech_max_characters": speech_max_characters},
-        engine={"model": model, "device": device, "dtype": dtype, "memory_budget": memory_budget, "lora": lora},
+        engine={
+            "model": model,
+            "device": device,
+            "dtype": dtype,
+            "kv_dtype": kv_dtype,
+            "memory_budget": memory_budget,
+            "lora": lora,
+        },
         limits={
             "max_characters": max_characters,
             "max_minutes": max_minutes,

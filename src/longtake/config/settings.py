@@ -119,6 +119,7 @@ class EngineSettings(Node):
         description="auto, fp32, fp16, bf16; int8 or int4: the matrices of VibeVoice's decoder so, all else as auto; "
         "behind these two +head for those of the diffusion head, too, and +fp32, +fp16 or +bf16 for all else.",
     )
+    kv_dtype: str = Field("auto", description="Of keys and values: auto, as the model; int8, half of what bf16 takes.")
     memory_budget: str | None = Field(None, description="Bytes the engine may hold, such as 20GiB.")
     lora: str | None = Field(None, description="Folder or hub id of a LoRA adapter, for engines that take one.")
     graphs: bool = Field(True, description="On CUDA, tell the steps of a model as graphs, recorded once: faster.")

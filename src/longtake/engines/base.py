@@ -192,6 +192,7 @@ class Loads:
 
     model: str | None = None
     dtype: str = "auto"
+    kv_dtype: str = "auto"
 
 
 class EngineAbout(Protocol):

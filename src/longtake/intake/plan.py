@@ -87,7 +87,7 @@ def find_too_large(
         expected_s = max(0.0, plan.estimated_s - plan.passage.silence_before_s)
         needed = engine.least_bytes(expected_s, voices_s, room.loads)
         if needed > room.budget_bytes:
-            remedy = "raise --memory-budget, shorten its turns, or take --dtype bf16"
+            remedy = "raise --memory-budget, shorten its turns, or take --dtype bf16 or --kv-dtype int8"
             if request.settings.get("context") == "full":
                 remedy = f"leave out --context full, or {remedy}"
             message = (

@@ -76,7 +76,7 @@ class Host:
             self.voices,
             settings.engines,
             Limits(max_characters=limits.max_characters, max_minutes=limits.max_minutes),
-            loads=Loads(settings.engine.model, settings.engine.dtype),
+            loads=Loads(settings.engine.model, settings.engine.dtype, settings.engine.kv_dtype),
             memory_budget=parse_size(budget, "memory_budget") if (budget := settings.engine.memory_budget) else None,
         )
         self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)

@@ -388,13 +388,25 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 def test_every_flag_of_serve_reaches_the_settings(run: Run, server: Server, home: Path) -> None:
     run(
         *("serve", "--host", "127.0.0.1", "--port", 0, "--data", home / "d", "--engine", "espeak", "--model", "m"),
-        *("--device", "cpu", "--dtype", "fp32", "--memory-budget", "1GiB", "--lora", "l", "--no-studio"),
+        *(
+            "--device",
+            "cpu",
+            "--dtype",
+            "fp32",
+            "--kv-dtype",
+            "int8",
+            "--memory-budget",
+            "1GiB",
+            "--lora",
+            "l",
+            "--no-studio",
+        ),
         *("--max-characters", 5, "--max-minutes", 6, "--speech-max-characters", 7),
         *("--max-queued-jobs", 8, "--max-queued-hours", 9),
     )
     settings = server.settings
     assert (settings.data, settings.engines, settings.server.speech_max_characters) == (home / "d", ("espeak",), 7)
-    assert tuple(settings.engine.model_dump().values()) == ("m", "cpu", "fp32", "1GiB", "l")
+    assert tuple(settings.engine.model_dump().values()) == ("m", "cpu", "fp32", "int8", "1GiB", "l")
     assert tuple(settings.limits.model_dump().values()) == (5, 6.0, 8, 9.0)
     assert not server.with_studio
     assert server.address[0] == "127.0.0.1"

@@ -92,7 +92,16 @@ def test_options_that_were_not_given_leave_room_for_environment_and_file(monkeyp
         given.update(options)
 
     command.main([], standalone_mode=False)
-    assert set(given) == {"model", "device", "dtype", "memory_budget", "lora", "max_characters", "max_minutes"}
+    assert set(given) == {
+        "model",
+        "device",
+        "dtype",
+        "kv_dtype",
+        "memory_budget",
+        "lora",
+        "max_characters",
+        "max_minutes",
+    }
     assert set(given.values()) == {None}
 
 
@@ -159,7 +168,8 @@ PROMISED = {
     "lint": "--json --data --voice --engine --max-minutes --max-characters --context --steps --guidance",
     "doctor": "--json --data",
     "cache": "",
-    "plan": "--model --minutes --jobs --memory --dtype --device --context --json",
+    "plan": "--model --minutes --jobs --memory --dtype --kv-dtype --device --context --json",
+    "quantize": "--dtype --lora -o --out --json",
 }
 
 

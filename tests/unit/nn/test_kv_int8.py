@@ -101,3 +101,15 @@ def test_what_is_no_number_is_seen_in_what_comes_of_it(store: KVStore) -> None:
     assert out[:2].isfinite().all()
     assert not out[2:, :3].isfinite().any(), "the heads of that group, from there on"
     assert out[:, 3:].isfinite().all()
+
+
+def test_a_kernel_finds_numbers_and_scales_by_the_table(store: KVStore) -> None:
+    row = store.open_row(7)
+    in_pieces(store, row, make_qkv(5), [5])
+    ((keys, values, key_scales, value_scales, capacity, position),) = store.table([Segment(row, 5, 1)])
+    kept = store._rows[row]
+    assert isinstance(kept, kv_int8.Int8Row)
+    assert (keys, values) == (kept.numbers[0].data_ptr(), kept.numbers[1].data_ptr())
+    assert (key_scales, value_scales) == (kept.scales[0].data_ptr(), kept.scales[1].data_ptr())
+    assert kept.scales.is_contiguous()
+    assert (kept.scales.dtype, capacity, position) == (torch.bfloat16, 7, 5)

@@ -45,10 +45,12 @@ INFO = EngineInfo(
 _KV_SIZES = {name: sizes.model for name, sizes in SIZES.items()}  # bytes of a number in keys and values
 
 
-def _kv_size(dtype: str, otherwise: int) -> int:
+def _kv_size(loads: Loads, otherwise: int) -> int:
     """Of what is told, or of what is left to the engine."""
+    if loads.kv_dtype == "int8":
+        return 1
     with suppress(InputError):  # the engine refuses it
-        return _KV_SIZES.get(read_dtype(dtype)[1], otherwise)
+        return _KV_SIZES.get(read_dtype(loads.dtype)[1], otherwise)
     return otherwise
 
 
@@ -93,7 +95,7 @@ class VibeVoiceAbout(EngineAbout):
     ) -> int:
         room = None
         if budget_bytes is not None and (config := _known_config(loads.model)) is not None:
-            room = budget_bytes // kv_bytes(config.decoder, 1, _kv_size(loads.dtype, max(_KV_SIZES.values())))
+            room = budget_bytes // kv_bytes(config.decoder, 1, _kv_size(loads, max(_KV_SIZES.values())))
         return passage_cap(
             characters,
             expected_s,
@@ -108,7 +110,7 @@ class VibeVoiceAbout(EngineAbout):
         if config is None:
             return 0
         rows = least_rows(expected_s, int(recordings_s * FRAMES_PER_S), config.window)
-        size = _kv_size(loads.dtype, min(_KV_SIZES.values()))  # what is left to the engine may be the smaller one
+        size = _kv_size(loads, min(_KV_SIZES.values()))  # what is left to the engine may be the smaller one
         return kv_bytes(config.decoder, rows.positions, size)
 
     def cut_trace(self, trace: bytes, samples: int) -> tuple[bytes, int]:
@@ -133,6 +135,7 @@ class VibeVoiceAbout(EngineAbout):
             model=options.get("model"),
             device=options.get("device", "auto"),
             dtype=options.get("dtype", "auto"),
+            kv_dtype=options.get("kv_dtype", "auto"),
             adapter=options.get("lora"),
             graphs=options.get("graphs", True),
             voices=Path(options["voices"]),

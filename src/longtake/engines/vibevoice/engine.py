@@ -193,7 +193,7 @@ class VibeVoiceEngine:
 
     def _row_bytes(self, plan: Plan) -> int:
         """Both rows of keys and values, at their largest."""
-        return kv_bytes(self.model.config.decoder, plan.rows.positions, self.model.dtype.itemsize)
+        return kv_bytes(self.model.config.decoder, plan.rows.positions, self._runner.kv.dtype.itemsize)
 
     def _open(self, request: SpeakRequest, plan: Plan) -> tuple[Stream, Feed]:
         settings = plan.settings

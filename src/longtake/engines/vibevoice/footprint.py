@@ -28,6 +28,7 @@ CODERS = (ACOUSTIC_DECODER, SEMANTIC_ENCODER, ACOUSTIC_ENCODER)  # in the coders
 _KERNEL = 7
 _CONTROL_TOKENS = 4
 _TIME_FEATURES = 256
+_SCALE_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Dtypes:
     """Bytes of a number.
 
     Attributes:
-        model: Of decoder, diffusion head, connectors, keys and values.
+        model: Of decoder, diffusion head, connectors; of keys and values, too, if they are not in int8.
         codec: Of the coders and of their states.
     """
 
@@ -101,8 +102,13 @@ def _feed_forward(hidden: int, width: int) -> list[tuple[int, int]]:
 
 
 def kv_bytes(decoder: DecoderConfig, positions: int, itemsize: int) -> int:
-    """Keys and values of so many positions of a row, in all layers."""
-    return 2 * decoder.num_hidden_layers * decoder.num_key_value_heads * decoder.head_dim * itemsize * positions
+    """Keys and values of so many positions of a row, in all layers.
+
+    Args:
+        itemsize: Bytes of a number; 1: int8, and a scale for each key and each value.
+    """
+    vector = decoder.head_dim * itemsize + (_SCALE_BYTES if itemsize == 1 else 0)
+    return 2 * decoder.num_hidden_layers * decoder.num_key_value_heads * vector * positions
 
 
 def state_bytes(config: VibeVoiceConfig, streams: int, sizes: Dtypes) -> int:

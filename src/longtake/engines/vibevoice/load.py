@@ -29,7 +29,7 @@ from longtake.engines.vibevoice.graphs import use_graphs
 from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
 from longtake.engines.vibevoice.lora import open_lora
 from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
-from longtake.engines.vibevoice.quantization import fitting, read_dtype
+from longtake.engines.vibevoice.quantization import check_kv_dtype, fitting, read_dtype
 from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
 from longtake.engines.vibevoice.runner import Runner
 from longtake.engines.vibevoice.shapes import random_config
@@ -53,6 +53,7 @@ def load_engine(
     model: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    kv_dtype: str = "auto",
     adapter: str | None = None,
     graphs: bool = True,
 ) -> VibeVoiceEngine:
@@ -63,6 +64,7 @@ def load_engine(
         model: A folder, a hub id, or ``random:tiny|small|1.5b|7b``; None is `DEFAULT_MODEL`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         dtype: As `quantization.read_dtype` reads it: ``auto``, ``fp32``, ``int8``, …
+        kv_dtype: Of keys and values: ``auto``, that of the model, or ``int8``.
         adapter: Folder or hub id of a LoRA adapter.
         graphs: Tell steps as CUDA graphs, where that can be done.
 
@@ -71,6 +73,7 @@ def load_engine(
         CapacityError: The device has no room for the weights.
     """
     place = choose_device(device)
+    check_kv_dtype(kv_dtype)
     if place.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # One core is left to the encoder, the store and the page: threads of torch that wait for a busy core spin, and
         # a frame then takes ten times as long (measured on two cores).
@@ -91,10 +94,11 @@ def load_engine(
         # What is no checkpoint is told before anything is fetched for it.
         config, files = load_config(folder), weight_files(folder)
         tokenizer = load_tokenizer(folder)
-        config = replace(config, quantization=fitting(config.quantization, asked, name))
+        saved = config.quantization
+        config = replace(config, quantization=fitting(saved, asked, name))
         build = partial(load_model, folder)
         encoder = partial(load_encoder, folder)
-        fingerprint = of_checkpoint(folder / CONFIG, files, adapter_folder, quantization=asked)
+        fingerprint = of_checkpoint(folder / CONFIG, files, adapter_folder, quantization=None if saved else asked)
     kind, codec_kind = _types(rest, place, config)
     with ExitStack() as stack:
         merge = None
@@ -109,7 +113,7 @@ def load_engine(
     network.acoustic_tokenizer.encoder = None  # see VoiceBank
     pack_all(network)
     give_back()
-    runner = Runner(network, info.max_active)
+    runner = Runner(network, info.max_active, has_int8_kv=kv_dtype == "int8")
     if place.type == "cuda":
         why_not = use_graphs(runner, info.max_active) if graphs else "engine.graphs is off"
         log.info("steps are told %s", "as CUDA graphs" if why_not is None else f"one operation at a time: {why_not}")

@@ -61,6 +61,7 @@ class Wish:
         dtype: A key of `SIZES`; the configuration tells what of it is quantized.
         context: ``full``, ``window``, or None: full as far as the window reaches, which takes the most.
         is_bytes: The model reads bytes (`random:NAME`).
+        has_int8_kv: Keys and values are kept in int8.
     """
 
     config: VibeVoiceConfig
@@ -71,6 +72,11 @@ class Wish:
     dtype: str = "bf16"
     context: str | None = None
     is_bytes: bool = False
+    has_int8_kv: bool = False
+
+    @property
+    def kv_itemsize(self) -> int:
+        return 1 if self.has_int8_kv else self.sizes.model
 
     @property
     def sizes(self) -> Dtypes:
@@ -165,6 +171,7 @@ class MemoryPlan:
             "reasons": list(self.reasons),
             "remedies": list(remedies(self)),
             "dtype": wish.types,
+            "kv_dtype": "int8" if wish.has_int8_kv else wish.dtype,
             "context": self.context,
             "minutes": wish.minutes,
             "jobs": wish.jobs,
@@ -206,8 +213,8 @@ def plan_memory(wish: Wish) -> MemoryPlan:
         dropped_bytes=dropped,
         elsewhere_bytes=elsewhere,
         rows=rows,
-        positive_bytes=kv_bytes(config.decoder, rows.positive, sizes.model),
-        negative_bytes=kv_bytes(config.decoder, rows.negative, sizes.model),
+        positive_bytes=kv_bytes(config.decoder, rows.positive, wish.kv_itemsize),
+        negative_bytes=kv_bytes(config.decoder, rows.negative, wish.kv_itemsize),
         state_bytes=states,
         prefill_bytes=reading_bytes(config, itemsize=sizes.model),
         coding_bytes=coding_bytes(config, codec_itemsize=sizes.codec),
@@ -257,6 +264,8 @@ def remedies(plan: MemoryPlan) -> Iterator[str]:
         yield f"--minutes {math.floor(longest)}: the longest that is in view at once"
     if wish.sizes.model + wish.sizes.codec > 4 and plan_memory(replace(wish, dtype="bf16")).fits:
         yield f"--dtype {replace(wish, dtype='bf16').types}: half the bytes"
+    if not wish.has_int8_kv and plan_memory(replace(wish, has_int8_kv=True)).fits:
+        yield "--kv-dtype int8: half of the keys and values"
     if wish.config.quantization is None:
         yield from (f"--dtype {each}: {why}" for each, why in _quantized(wish))
     if wish.jobs <= MAX_ACTIVE and plan.needed_bytes > wish.memory_bytes and not _is_beyond_window(plan):

@@ -16,6 +16,7 @@ from longtake.core.errors import InputError
 from longtake.nn.scheme import SCHEMES, Scheme
 
 FLOATS = ("fp32", "fp16", "bf16")
+KV_DTYPES = ("auto", "int8")
 HEAD = "head"
 METHOD = "longtake"
 _DECODER = re.compile(r"language_model\.layers\.\d+\.(self_attn\.(qkv|o)|mlp\.(gate_up|down))_proj")
@@ -70,6 +71,19 @@ def fitting(saved: Quantization | None, asked: Quantization | None, name: str) -
             param="dtype",
         )
     return saved or asked
+
+
+def check_kv_dtype(asked: str) -> None:
+    """
+    Raises:
+        InputError: Keys and values cannot be kept so (code ``unknown_dtype``).
+    """
+    if asked not in KV_DTYPES:
+        raise InputError(
+            f"Keys and values cannot be kept in {asked!r}. Give {' or '.join(KV_DTYPES)}.",
+            code="unknown_dtype",
+            param="kv_dtype",
+        )
 
 
 def read_dtype(asked: str) -> tuple[Quantization | None, str]:

@@ -49,20 +49,21 @@ class Runner:
 
     Args:
         slots: How many streams there may be at a time.
+        has_int8_kv: Keys and values are kept in int8, not in the type of the model.
 
     Attributes:
         teller: How a step is told to the device; to be set before the first stream is opened.
         is_ahead: The device works on behind the step: who reads a frame behind the next token waits for nothing.
     """
 
-    def __init__(self, model: VibeVoiceModel, slots: int) -> None:
+    def __init__(self, model: VibeVoiceModel, slots: int, *, has_int8_kv: bool = False) -> None:
         decoder = model.config.decoder
         self.model = model
         self.kv = KVStore(
             layers=decoder.num_hidden_layers,
             kv_heads=decoder.num_key_value_heads,
             head_dim=decoder.head_dim,
-            dtype=model.dtype,
+            dtype=torch.int8 if has_int8_kv else model.dtype,
             device=model.device,
         )
         self.stages = Stages(model, slots)

@@ -105,8 +105,10 @@ def ask(
     return SpeakRequest(request_id, passage, voices, expected_s=expected_s, **more)
 
 
-def build_bench(model: VibeVoiceModel, *, is_random: bool = True, weights: Weights = WEIGHTS) -> Bench:
-    runner = Runner(model, INFO.max_active)
+def build_bench(
+    model: VibeVoiceModel, *, is_random: bool = True, weights: Weights = WEIGHTS, has_int8_kv: bool = False
+) -> Bench:
+    runner = Runner(model, INFO.max_active, has_int8_kv=has_int8_kv)
     bank = VoiceBank(model, Hums())
     return Bench(
         VibeVoiceEngine(runner, build_byte_tokenizer(), bank, INFO, weights=weights, is_random=is_random), runner

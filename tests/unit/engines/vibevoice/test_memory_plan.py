@@ -50,6 +50,7 @@ wishes = st.builds(
     dtype=st.sampled_from(list(SIZES)),
     context=st.sampled_from(["full", "window", None]),
     is_bytes=st.booleans(),
+    has_int8_kv=st.booleans(),
 )
 
 
@@ -153,6 +154,8 @@ def as_told(line: str, config: VibeVoiceConfig) -> dict[str, Any]:
             return {"minutes": float(value), "context": "full"}
         case "--memory":
             return {"memory_bytes": parse_size(value, "memory")}
+        case "--kv-dtype":
+            return {"has_int8_kv": value == "int8"}
         case "--dtype":
             quantization, kind = read_dtype(value)
             return {"config": replace(config, quantization=quantization), "dtype": kind}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import weakref
 from dataclasses import replace
@@ -16,7 +17,7 @@ from longtake.core.errors import InputError
 from longtake.engines.base import Loads
 from longtake.engines.vibevoice.about import INFO, VibeVoiceAbout
 from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.footprint import DECODER, SIZES, weights
+from longtake.engines.vibevoice.footprint import DECODER, SIZES, kv_bytes, weights
 from longtake.engines.vibevoice.load import load_engine
 from longtake.engines.vibevoice.lora import merge_lora
 from longtake.engines.vibevoice.model import VibeVoiceModel, allocate, build_meta
@@ -169,17 +170,19 @@ def test_each_way_to_quantize_is_another_model(toy: Path, tmp_path: Path) -> Non
         assert len(prints) == 4, "the type of all else is not in it"
 
 
-@pytest.fixture(scope="session", params=KINDS, ids=str)
-def quantized(request: pytest.FixtureRequest) -> VibeVoiceModel:
+@functools.cache
+def packed(kind: Quantization | None) -> VibeVoiceModel:
     torch.set_num_threads(1)
-    model = build_random("tiny", dtype=torch.float32, device="cpu", quantization=request.param)
+    model = build_random("tiny", dtype=torch.float32, device="cpu", quantization=kind)
     pack_all(model)
     return model
 
 
-@pytest.fixture
-def quantized_bench(quantized: VibeVoiceModel) -> Bench:
-    return build_bench(quantized)
+@pytest.fixture(params=[*((kind, False) for kind in KINDS), (None, True), (KINDS[0], True)], ids=str)
+def quantized_bench(request: pytest.FixtureRequest) -> Bench:
+    """Matrices quantized, keys and values, or both."""
+    kind, has_int8_kv = request.param
+    return build_bench(packed(kind), has_int8_kv=has_int8_kv)
 
 
 def relative(ours: Said, theirs: Said) -> float:
@@ -218,7 +221,28 @@ def test_resumed_is_uninterrupted(quantized_bench: Bench, cut: int) -> None:
     quantized_bench.engine.stop("r")
     (rest,) = quantized_bench.speak(replace(request, trace=trace))
     assert relative(Said(trace=trace + rest.trace), whole) < 0.02
+
+
+def test_a_request_reserves_what_its_keys_and_values_take(quantized_bench: Bench) -> None:
+    request = ask(expected_s=2.0)
+    cost = quantized_bench.engine.cost(request).used_bytes
+    quantized_bench.engine.start(request)
+    assert quantized_bench.runner.kv.used_bytes == cost
+    quantized_bench.engine.stop(request.id)
     assert quantized_bench.is_empty()
+
+
+def test_keys_and_values_in_8_bits_are_asked_for_and_planned(tmp_path: Path) -> None:
+    engine = load_engine(INFO, voices=tmp_path, model="random:tiny", device="cpu", dtype="fp32", kv_dtype="int8")
+    assert engine._runner.kv.dtype == torch.int8
+    decoder = CONFIGS["1.5b"].decoder
+    assert kv_bytes(decoder, 10, 1) * 256 == kv_bytes(decoder, 10, 2) * 130
+    about = VibeVoiceAbout()
+    least = [about.least_bytes(60.0, 5.0, Loads("vibevoice-1.5b", "bf16", kv)) for kv in ("auto", "int8")]
+    assert least[1] * 256 == least[0] * 130
+    with pytest.raises(InputError, match="auto or int8") as refused:
+        load_engine(INFO, voices=tmp_path, model="random:tiny", kv_dtype="int4")
+    assert refused.value.param == "kv_dtype"
 
 
 def test_a_passage_is_cut_alike_whatever_the_matrices_are(toy: Path) -> None:

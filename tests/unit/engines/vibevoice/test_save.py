@@ -83,10 +83,11 @@ def test_it_is_a_model_of_its_own_and_planned_as_it_is(tmp_path: Path) -> None:
     whole = source(tmp_path / "whole")
     save_quantized(str(whole), tmp_path / "small", dtype="int8")
     engines = [
-        load_engine(INFO, voices=tmp_path, model=str(folder), device="cpu", dtype="fp32")
-        for folder in (whole, tmp_path / "small")
+        load_engine(INFO, voices=tmp_path, model=str(folder), device="cpu", dtype=dtype)
+        for folder, dtype in ((whole, "fp32"), (tmp_path / "small", "fp32"), (tmp_path / "small", "int8+bf16"))
     ]
     assert engines[0]._weights.fingerprint != engines[1]._weights.fingerprint
+    assert engines[1]._weights == engines[2]._weights
     config = config_of(str(tmp_path / "small"))
     assert str(config.quantization) == "int8"
     loaded = load_model(tmp_path / "small", dtype=torch.float32, device="cpu")
