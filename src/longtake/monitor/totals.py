@@ -93,7 +93,7 @@ class Totals:
 
 
 def _since(past: Sequence[StepStats]) -> Counts:
-    """What came between the first and the last of them; of what rates are made from."""
+    """What came between the first and the last of them, as far as rates are made of it."""
     then, now = past[0].counts, past[-1].counts
     return Counts(
         steps=now.steps - then.steps,
@@ -102,4 +102,5 @@ def _since(past: Sequence[StepStats]) -> Counts:
         busy_s=now.busy_s - then.busy_s,
         frames=None if now.frames is None else now.frames - (then.frames or 0),
         tokens=None if now.tokens is None else now.tokens - (then.tokens or 0),
+        parts_s={part: seconds - then.parts_s.get(part, 0.0) for part, seconds in now.parts_s.items()},
     )
