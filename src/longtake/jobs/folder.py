@@ -66,6 +66,11 @@ def recordings_below(root: Path) -> Path:
     return root.expanduser().absolute() / "voices"
 
 
+def crashes_below(root: Path) -> Path:
+    """Where a data folder keeps what is known of crashes, for the same."""
+    return root.expanduser().absolute() / "crashes"
+
+
 class DataFolder:
     """A data folder, made if it is missing, readable by its owner only."""
 
@@ -121,7 +126,7 @@ class DataFolder:
     @property
     def crashes(self) -> Path:
         """Made with the first crash."""
-        return self.root / "crashes"
+        return crashes_below(self.root)
 
     @property
     def run(self) -> Path:

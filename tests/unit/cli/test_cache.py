@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from longtake.cache import Entry, PassageCache, passage_key
-from longtake.cli import doctor as doctors
 from longtake.core.records import Line, Passage
+from longtake.doctor import disk, service
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -83,9 +83,9 @@ def test_doctor_counts_its_room_as_free_and_leaves_it_alone(
     put(cache, "one", "two")
     used = cache.usage().used_bytes
     floor = 16 << 20
-    monkeypatch.setattr(doctors, "_speak", lambda engine: f"{engine} spoke")
+    monkeypatch.setattr(service, "speak", lambda engine, settings: f"{engine} spoke")
     for missing, is_ok in ((used, True), (used + 1, False)):
-        free = doctors.ROOMY_BYTES + floor - missing
+        free = disk.ROOMY_BYTES + floor - missing
         monkeypatch.setattr(DataFolder, "free_bytes", lambda self, free=free: free)
         checks = json.loads(run("doctor", "--json", code=0 if is_ok else 4).stdout)
         assert [check["is_ok"] for check in checks if check["name"] == "data folder"] == [is_ok]

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from longtake.cli import doctor as doctors
 from longtake.cli.serve import require_safe_address
 from longtake.config import ServerSettings, Settings
 from longtake.core.errors import ConflictError, EngineError, InputError, NotFoundError
+from longtake.doctor import disk, machine, service
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
@@ -319,7 +319,7 @@ def test_voices_of_an_engine(run: Run) -> None:
 
 @pytest.fixture
 def well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctors, "_speak", lambda engine: f"{engine} spoke")
+    monkeypatch.setattr(service, "speak", lambda engine, settings: f"{engine} spoke")
     monkeypatch.setattr(DataFolder, "free_bytes", lambda self: 100 << 30)
 
 
@@ -340,7 +340,7 @@ def test_one_thing_wrong_is_told_with_its_remedy_and_the_rest_still_checked(
     def fail() -> str:
         raise error
 
-    monkeypatch.setattr(doctors, "_ffmpeg", fail)
+    monkeypatch.setattr(machine, "ffmpeg", fail)
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json", code=4).stdout)}
     assert (checks["ffmpeg"]["is_ok"], checks["ffmpeg"]["found"]) == (False, "no library")
     assert checks["ffmpeg"]["remedy"]
@@ -355,7 +355,7 @@ def test_a_data_folder_that_is_no_folder_or_has_no_room_is_wrong(
     (home / "file").write_text("")
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json", "--data", "file", code=4).stdout)}
     assert "cannot be used" in checks["data folder"]["found"]
-    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: doctors.ROOMY_BYTES)
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda self: disk.ROOMY_BYTES)
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json", code=4).stdout)}
     assert not checks["data folder"]["is_ok"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from longtake.core.errors import InputError, NotFoundError
 
+DEFAULT_MODEL = "microsoft/VibeVoice-1.5B"
 _RANDOM = "random:"
 _REPOSITORY = re.compile(r"(?P<id>[\w-][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 # By name, in the root alone: a repository may also hold pickles, images and copies in other formats.
@@ -32,6 +33,22 @@ _ADAPTER_FILES = ["*adapter_config.json", "*adapter_model.safetensors", "*/model
 def random_name(model: str) -> str | None:
     """The NAME of ``random:NAME``; None for a model with weights of its own."""
     return model.removeprefix(_RANDOM) if model.startswith(_RANDOM) else None
+
+
+def parse_repository(model: str) -> tuple[str, str | None]:
+    """``owner/name@revision`` → its two parts.
+
+    Raises:
+        NotFoundError: It is no id of a repository.
+    """
+    found = _REPOSITORY.fullmatch(model)
+    if found is None:
+        raise NotFoundError(
+            f"There is no folder {model!r}, and it is not the id of a repository such as owner/name.",
+            code="unknown_model",
+            param="model",
+        )
+    return found["id"], found["revision"]
 
 
 def fetch_model(model: str) -> Path:
@@ -71,17 +88,11 @@ def _fetch(model: str, files: list[str]) -> Path:
             code="unknown_model",
             param="model",
         )
-    found = _REPOSITORY.fullmatch(model)
-    if found is None:
-        raise NotFoundError(
-            f"There is no folder {model!r}, and it is not the id of a repository such as owner/name.",
-            code="unknown_model",
-            param="model",
-        )
+    repository, revision = parse_repository(model)
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(found["id"], revision=found["revision"], allow_patterns=files))
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=files))
     except Exception as error:
         raise _explained(model, error) from error
 

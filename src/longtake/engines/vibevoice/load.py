@@ -26,7 +26,7 @@ from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
 from longtake.engines.vibevoice.footprint import float_parameters
 from longtake.engines.vibevoice.graphs import use_graphs
-from longtake.engines.vibevoice.hub import fetch_adapter, fetch_model, random_name
+from longtake.engines.vibevoice.hub import DEFAULT_MODEL, fetch_adapter, fetch_model, random_name
 from longtake.engines.vibevoice.lora import open_lora
 from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
 from longtake.engines.vibevoice.quantization import check_kv_dtype, fitting, read_dtype
@@ -42,7 +42,6 @@ from longtake.voices import VoiceStore
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "microsoft/VibeVoice-1.5B"
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
