@@ -86,6 +86,18 @@ def test_a_job_goes_through_all_of_it_and_sounds_the_same(data: Path, served: Se
         assert f"actor=cli@127.0.0.1 action={action} " in log
 
 
+def test_idle_it_unloads_by_itself_and_the_next_job_loads_it(data: Path) -> None:
+    with Served(data, "--idle-minutes", "0.02") as served:
+        pid = served.worker.pid
+        deadline = time.monotonic() + 20
+        while served.http.get("/v1/models/espeak").json()["state"] != "unloaded":
+            assert time.monotonic() < deadline
+            served.http.get("/readyz")  # asking does not keep it awake
+            time.sleep(0.05)
+        assert served.wait(submit(served))["state"] == "done"
+        assert served.worker.pid == pid
+
+
 def test_in_words(data: Path, served: Served) -> None:
     text = service(data, "unload")
     assert text.startswith("espeak: unload, now unloaded; ")
