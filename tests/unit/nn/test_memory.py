@@ -1,4 +1,4 @@
-"""What is called of torch, in which order. That memory really goes is looked at in tests/integration/test_mending.py."""
+"""What is called of torch, in which order. That memory really goes is seen in tests/integration/test_mending.py."""
 
 from __future__ import annotations
 
