@@ -22,6 +22,7 @@ COMMANDS = {
     "plan": ("longtake.cli.plan:plan", "Tell how much memory VibeVoice takes, and whether jobs fit."),
     "quantize": ("longtake.cli.quantize:quantize", "Write a VibeVoice checkpoint in 8 or 4 bits."),
     "service": ("longtake.cli.service:service", "Mend a running server: restart, unload, load, release, clean."),
+    "logs": ("longtake.cli.logs:logs", "Show what happened, or follow it."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }
 
