@@ -23,6 +23,7 @@ COMMANDS = {
     "quantize": ("longtake.cli.quantize:quantize", "Write a VibeVoice checkpoint in 8 or 4 bits."),
     "service": ("longtake.cli.service:service", "Mend a running server: restart, unload, load, release, clean."),
     "logs": ("longtake.cli.logs:logs", "Show what happened, or follow it."),
+    "report": ("longtake.cli.report:report", "A health report of the last hours or days, with advice."),
     "doctor": ("longtake.cli.doctor:doctor", "Check that this machine can speak, by speaking."),
 }
 

@@ -111,6 +111,15 @@ class AlertSettings(Node):
     )
 
 
+class ReportSettings(Node):
+    weekly: str | None = Field(
+        None,
+        pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="When a health report of the week is made, such as `mon 08:00`; never when unset.",
+    )
+    language: Literal["en", "zh"] = Field("en", description="Language of the weekly report: en, zh.")
+
+
 class EngineSettings(Node):
     model: str | None = Field(None, description="Folder or hub id of the weights, for engines that have weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
@@ -247,6 +256,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     keep: KeepSettings = KeepSettings()
     alerts: AlertSettings = AlertSettings()
+    report: ReportSettings = ReportSettings()
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
     logs: LogSettings = LogSettings()

@@ -15,6 +15,7 @@ voices/                    recordings that voices are taken from: alice.wav, and
 logs/                      what every process wrote: web.log, worker-espeak.log; older ones are web.log.1 …
 run/                       what processes tell each other of now: figures, answers, the server's address; not durable
 monitor.db                 curves of the last thirty days (room `monitor`); losing it loses nothing else
+reports/                   health reports of the latest weeks (room `report`), if settings ask for them
 power-limits.json          what graphics cards had before their power was limited, while it is
 crashes/                   what is known of processes that died: the newest twenty
 reserve                    room kept for the job store, given back when another program fills the disk
@@ -132,6 +133,16 @@ class DataFolder:
     def run(self) -> Path:
         """May be missing; nothing depends on it."""
         return self.root / "run"
+
+    @property
+    def minutes(self) -> Path:
+        """The monitor's roll-ups; may be missing."""
+        return self.root / "monitor.db"
+
+    @property
+    def reports(self) -> Path:
+        """Made with the first one."""
+        return self.root / "reports"
 
     @property
     def voices(self) -> Path:

@@ -12,6 +12,7 @@ from longtake.core.units import format_duration
 from longtake.jobs.changes import MAX_CRASHES, Changes
 from longtake.jobs.cuts import Cuts
 from longtake.jobs.database import Database
+from longtake.jobs.history import History
 from longtake.jobs.records import Event, Job, JobSpec, Kind, PlannedPassage, QueueLimits, SpokenPassage, WorkerRow
 from longtake.jobs.rows import (
     event_from_row,
@@ -49,6 +50,7 @@ class JobStore:
         self._new_id = new_id
         self._changes = Changes(db, self._clock)
         self.cuts = Cuts(db, self._changes)
+        self.history = History(db)
 
     # Submitting
 

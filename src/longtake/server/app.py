@@ -27,6 +27,7 @@ from longtake.server import (
     listings,
     logs,
     recordings,
+    reports,
     speech,
 )
 from longtake.server.backend import Backend, Context
@@ -45,7 +46,8 @@ __all__ = ["Backend", "build_app"]
 
 def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     """The whole API. Whoever runs it mounts the studio beside it and starts the workers."""
-    in_store, in_logs = Hop(), Hop(2, "logs")  # a search through the log holds up no request of another kind
+    # Neither a search through the log nor a report, of which one is made at a time, holds up a request of another kind.
+    in_store, in_logs, in_reports = Hop(), Hop(2, "logs"), Hop(1, "reports")
     log_tail = LogTail(backend.folder.logs, in_logs)
     watch = Watch(_sources(backend))
     metrics = Metrics(watch.latest, backend.clock)
@@ -73,6 +75,7 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
             backend.mending.close()
         await transients.finish()
         await log_tail.stop()
+        in_reports.close()
         in_logs.close()
         in_store.close()
 
@@ -91,6 +94,7 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
         app.include_router(noun.routes(context))
     app.include_router(logs.routes(context, in_logs, log_tail))
     app.include_router(alerts.routes(context, desk))
+    app.include_router(reports.routes(context, in_reports))
     app.include_router(health.routes(context, Prober(backend, in_store, transients)))
     install_handlers(app)
     # The last one that is added stands outermost.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from longtake import report
 from longtake.config import AlertSettings, ServerSettings
 from longtake.core.clock import Clock
 from longtake.core.disk import Cleaned
@@ -26,6 +27,7 @@ class Backend:
     Attributes:
         workers: How the workers are; must be quick and safe from any thread.
         wake: Tells the worker of an engine that there is work; called on the event loop, so it must not block.
+        report: What a health report is gathered from.
         mending: What may be asked of the workers; None when they are not ours.
         clean: Frees what nobody needs of the data folder, with the cache or without; called in a thread of the store's
             hop. None when the folder is not ours.
@@ -39,6 +41,7 @@ class Backend:
     workers: Callable[[], Sequence[WorkerStatus]]
     wake: Callable[[str], None]
     clock: Clock
+    report: report.Sources
     mending: Mending | None = None
     clean: Callable[[bool], Cleaned] | None = None
     figures: Sequence[Callable[[], Samples]] = ()

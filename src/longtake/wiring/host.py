@@ -33,6 +33,7 @@ from longtake.voices import VoiceStore
 from longtake.wiring.cards import Cards
 from longtake.wiring.cleaning import clean
 from longtake.wiring.keeper import Keeper
+from longtake.wiring.report import WeeklyReport, report_sources
 from longtake.wiring.witness import Witness
 from longtake.worker.held import DISK_FULL_REASON
 from longtake.worker.orders import Assignment
@@ -81,6 +82,13 @@ class Host:
         )
         self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)
         note = self.folder.root / "power-limits.json"
+        self._weekly = WeeklyReport(
+            report_sources(self.store, self.folder, settings),
+            self.folder.reports,
+            settings.report,
+            settings.alerts.urls,
+            self.clock,
+        )
         self.cards = Cards(settings, self.intake.engines, self.store, note, self._order, self.clock)
         self.witness = Witness(self.folder, self.clock)
         self._is_store_checked = False
@@ -187,6 +195,7 @@ class Host:
             self._tidy_now.set()
             if self._tidier.is_alive():  # an interrupt may have come before it was started
                 self._tidier.join()
+            self._weekly.close()
             self._supervisor.stop()
             self.cards.close()
             self._supervisor = None
@@ -230,6 +239,8 @@ class Host:
         """What nobody asks for: delete what is kept no longer, resume what a full disk paused."""
         self.folder.keep_reserve()
         self._keeper.tidy()
+        if self._only_job is None:
+            self._weekly.tidy()
         for job_id in self.store.stale_transients(TRANSIENT_KEEP_S):
             remove_job(self.store, self.folder, job_id)
         self.forget_earlier_versions()

@@ -18,6 +18,7 @@ from longtake.wiring.address import announced
 from longtake.wiring.figures import figures_of
 from longtake.wiring.host import open_host
 from longtake.wiring.logs import logging_as, stacks_kept
+from longtake.wiring.report import report_sources
 
 # Streams of listeners end by themselves when their client notices; they may not hold up a stop for longer than this.
 GRACE_S = 2
@@ -42,6 +43,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             mending=host.mending,
             clean=host.clean,
             figures=figures_of(host),
+            report=report_sources(host.store, host.folder, settings),
             alerts=settings.alerts,
         )
         app = build_app(backend, settings.server)

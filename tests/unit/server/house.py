@@ -24,6 +24,7 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Job, QueueLimits, Stretch
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
+from longtake.report import Setup, Sources
 from longtake.script import Limits
 from longtake.server.app import Backend, build_app
 from longtake.supervise import Mending, WorkerState, WorkerStatus
@@ -70,6 +71,13 @@ class House:
             clock=SystemClock(),
             mending=mending,
             clean=clean,
+            report=Sources(
+                history=self.store.history,
+                minutes=self.folder.minutes,
+                free_bytes=self.folder.free_bytes,
+                budgets=dict,
+                setup=Setup(tuple(engines), 4),
+            ),
         )
         self.app = build_app(self.backend, ServerSettings(**settings))
 

@@ -1,0 +1,82 @@
+"""From job store, monitor and disk to a `Report`. Reads only; takes a second at most, so not on an event loop.
+
+A source that is not there leaves its part of the report empty, and the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from longtake import __version__
+from longtake.core.units import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
+from longtake.jobs.history import History
+from longtake.monitor.rollups import Rollups
+from longtake.report.advice import advise
+from longtake.report.machine import Machine, look_at
+from longtake.report.past import look_back
+from longtake.report.records import Disk, Load, Report, Setup
+
+USUAL_S = 30 * 86_400.0
+# What an hour takes: the passages as they were spoken, which stay, and a file of the same size, if it is a WAV.
+BYTES_PER_HOUR = 2 * 3600 * SAMPLE_RATE_HZ * BYTES_PER_SAMPLE
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """
+    Attributes:
+        minutes: The file of the monitor's roll-ups; it may be missing.
+        free_bytes: On the data folder's disk, above what must stay free.
+        budgets: Engine → what its worker's requests may hold, of the workers that live.
+    """
+
+    history: History
+    minutes: Path
+    free_bytes: Callable[[], int]
+    budgets: Callable[[], Mapping[str, int]]
+    setup: Setup
+
+
+def gather(sources: Sources, since_s: float, until_s: float) -> Report:
+    """A report of the time between two moments on the wall clock, with its advice."""
+    past = look_back(sources.history, since_s, until_s, since_s - USUAL_S)
+    machine = _machine(sources.minutes, since_s, until_s)
+    measured = {speed.engine for speed in machine.speeds}
+    speeds = [*machine.speeds, *(speed for speed in past.speeds if speed.engine not in measured)]
+    report = Report(
+        version=__version__,
+        since_s=since_s,
+        until_s=until_s,
+        setup=sources.setup,
+        load=past.load,
+        speeds=tuple(sorted(speeds, key=lambda speed: speed.engine)),
+        interruptions=past.interruptions,
+        failures=past.failures,
+        slowest=past.slowest,
+        disk=_disk(sources.free_bytes(), past.load, until_s - since_s),
+        known_s=machine.known_s,
+        cpu_ratio=machine.cpu_ratio,
+        memory=machine.memory,
+        budgets=sources.budgets(),
+        cards=machine.cards,
+        ends=past.ends,
+        curves=machine.curves,
+    )
+    return replace(report, findings=advise(report))
+
+
+def _machine(path: Path, since_s: float, until_s: float) -> Machine:
+    if not path.exists():  # it would be made
+        return Machine()
+    with closing(Rollups(path)) as rollups:
+        return look_at(rollups, since_s, until_s, since_s - USUAL_S)
+
+
+def _disk(free_bytes: int, load: Load, window_s: float) -> Disk:
+    hours = max(0, free_bytes) / BYTES_PER_HOUR
+    spoken_hours = sum(load.audio_s.values()) / 3600
+    days = hours / spoken_hours * window_s / 86_400 if spoken_hours else None
+    return Disk(max(0, free_bytes), hours, days)
