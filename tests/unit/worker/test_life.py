@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from longtake.config import WorkerSettings
-from longtake.core.errors import CapacityError
+from longtake.core.errors import CapacityError, TransientError
 from longtake.core.memory import MemoryUse
 from longtake.core.stats import StepStats
 from longtake.engines.base import Engine
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
-from longtake.jobs.records import Job, Kind
+from longtake.jobs.records import Claim, Job, Kind
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.supervise.answers import Answer
@@ -48,6 +48,7 @@ class World:
         self.is_at_gate = threading.Event()
         self.answers: dict[str, Answer] = {}
         self.load_error: Exception | None = None
+        self.loads = 0
         self.error: BaseException | None = None
         self.life = Life(
             self.load,
@@ -68,6 +69,7 @@ class World:
             self.error = error
 
     def load(self) -> Engine:
+        self.loads += 1
         if self.load_error is not None:
             raise self.load_error
         engine = NumberEngine()
@@ -181,6 +183,27 @@ def test_a_job_that_is_unloaded_goes_back_with_a_reason_and_waits_for_the_engine
     assert world.life.pulse().state == "ready"
     world.until_done(job, waiting)
     assert world.job(job).token == 2
+
+
+def test_a_store_that_is_busy_then_is_asked_until_the_job_is_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heart goes on and renews leases: a job that was not put back would be nobody's for ever."""
+    release, asked = world.desk.release, [0]
+
+    def busy(claim: Claim, reason: str | None = None) -> State:
+        asked[0] += 1
+        if asked[0] < 4:
+            raise TransientError("The store is busy.")
+        return release(claim, reason)
+
+    monkeypatch.setattr(world.desk, "release", busy)
+    job = world.speaking()
+    world.life.tell("unload", "t")
+    world.gate.set()
+    world.until(lambda: "t" in world.answers)
+    assert world.job(job).state is State.QUEUED
+    assert asked == [4]
 
 
 def test_whatever_is_new_loads_it_for_all(world: World) -> None:
@@ -299,6 +322,7 @@ def test_no_room_to_load_again_is_told_and_tried_later(world: World) -> None:
     job = world.submit()
     time.sleep(0.1)
     assert (world.job(job).state, world.thread.is_alive()) == (State.QUEUED, True)
+    assert world.loads == 2, "not again and again"
     world.load_error = None
     world.clock.sleep(lives.RETRY_S)
     world.until_done(job)
