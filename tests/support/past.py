@@ -12,6 +12,7 @@ from longtake.jobs.records import Job
 from longtake.jobs.store import JobStore
 from longtake.monitor.rollups import Rollups
 from longtake.report import Setup, Sources
+from longtake.supervise.crashes import CrashFolder
 from tests.support.clock import HandClock
 from tests.support.jobs import planned, spec, spoken
 
@@ -41,6 +42,7 @@ class Past:
         return Sources(
             history=self.store.history,
             minutes=self.folder.minutes,
+            crashes=CrashFolder(self.folder.crashes).newest,
             free_bytes=lambda: self.free_bytes,
             budgets=dict,
             setup=self.setup,

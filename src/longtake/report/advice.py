@@ -41,6 +41,16 @@ def workers_died(report: Report) -> Iterator[Finding]:
             yield Finding(str(cause), Severity.BAD, facts)
 
 
+def crashes(report: Report) -> Iterator[Finding]:
+    """Of a worker that died while it spoke, `workers_died` tells, if it was not for memory."""
+    for death in report.deaths:
+        facts: dict[str, float | str] = {"process": death.process, "latest_at": death.at_s}
+        if death.for_memory:
+            yield Finding("killed_for_memory", Severity.BAD, facts | {"count": death.for_memory})
+        elif not death.process.startswith("worker"):
+            yield Finding("crashed", Severity.BAD, facts | {"count": death.count})
+
+
 def out_of_memory(report: Report) -> Iterator[Finding]:
     for facts in _interrupted(report, Cause.OUT_OF_MEMORY):
         yield Finding("out_of_memory", Severity.WARNING, facts)
@@ -168,6 +178,7 @@ RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
         workers_died,
+        crashes,
         out_of_memory,
         memory_taken,
         disk_full,

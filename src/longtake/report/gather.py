@@ -5,7 +5,8 @@ A source that is not there leaves its part of the report empty, and the report s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from longtake.monitor.rollups import Rollups
 from longtake.report.advice import advise
 from longtake.report.machine import Machine, look_at
 from longtake.report.past import look_back
-from longtake.report.records import Disk, Load, Report, Setup
+from longtake.report.records import Deaths, Disk, Load, Report, Setup
+from longtake.supervise.crashes import Crash
 
 USUAL_S = 30 * 86_400.0
 # What an hour takes: the passages as they were spoken, which stay, and a file of the same size, if it is a WAV.
@@ -29,12 +31,14 @@ class Sources:
     """
     Attributes:
         minutes: The file of the monitor's roll-ups; it may be missing.
+        crashes: The newest that are kept.
         free_bytes: On the data folder's disk, above what must stay free.
         budgets: Engine → what its worker's requests may hold, of the workers that live.
     """
 
     history: History
     minutes: Path
+    crashes: Callable[[], Sequence[Crash]]
     free_bytes: Callable[[], int]
     budgets: Callable[[], Mapping[str, int]]
     setup: Setup
@@ -55,6 +59,7 @@ def gather(sources: Sources, since_s: float, until_s: float) -> Report:
         speeds=tuple(sorted(speeds, key=lambda speed: speed.engine)),
         interruptions=past.interruptions,
         failures=past.failures,
+        deaths=_deaths(sources.crashes(), since_s, until_s),
         slowest=past.slowest,
         disk=_disk(sources.free_bytes(), past.load, until_s - since_s),
         known_s=machine.known_s,
@@ -73,6 +78,17 @@ def _machine(path: Path, since_s: float, until_s: float) -> Machine:
         return Machine()
     with closing(Rollups(path)) as rollups:
         return look_at(rollups, since_s, until_s, since_s - USUAL_S)
+
+
+def _deaths(crashes: Sequence[Crash], since_s: float, until_s: float) -> tuple[Deaths, ...]:
+    by_process: dict[str, list[Crash]] = defaultdict(list)
+    for crash in crashes:
+        if since_s <= crash.at < until_s:
+            by_process[crash.process].append(crash)
+    return tuple(
+        Deaths(process, len(found), max(each.at for each in found), sum(each.memory is not None for each in found))
+        for process, found in sorted(by_process.items())
+    )
 
 
 def _disk(free_bytes: int, load: Load, window_s: float) -> Disk:

@@ -17,6 +17,7 @@ from longtake.report.speed import slow_since
 MOST_STEPS = 288  # of a curve in a picture: of a day five minutes each
 _RTF = "rtf_ratio:"
 _RESIDENT = "process_resident_bytes:"
+_POOL = "pool_held_bytes:"
 _THROTTLED = "gpu_throttled_ratio:"  # made here: of the reasons below, the one that held longest in each minute
 _HEAT = (Throttle.THERMAL, *sorted(HARDWARE_SLOWDOWNS))
 # Used → what there is of it.
@@ -72,10 +73,15 @@ def _memory(bands: Mapping[str, Band], cards: list[int]) -> tuple[Memory, ...]:
         f"gpu:{index}": (f"gpu_memory_used_bytes:{index}", f"gpu_memory_total_bytes:{index}") for index in cards
     }
     limited |= {name.removeprefix(_RESIDENT): (name, None) for name in sorted(bands) if name.startswith(_RESIDENT)}
+    limited |= {
+        f"pool/{engine}": (name, f"pool_limit_bytes:{engine}")
+        for name in sorted(bands)
+        if name.startswith(_POOL) and (engine := name.removeprefix(_POOL))
+    }
     found = []
     for what, (used, limit) in limited.items():
         mean, highest = _mean(bands.get(used)), _highest(bands.get(used))
-        if mean is not None and highest is not None and (highest or what != "swap"):
+        if mean is not None and highest is not None and (highest or not what.startswith(("swap", "pool"))):
             found.append(Memory(what, mean, highest, _highest(bands.get(limit)) if limit else None))
     return tuple(found)
 

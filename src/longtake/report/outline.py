@@ -174,6 +174,10 @@ def _failures(report: Report, words: Words) -> Section:
         )
         for each in report.interruptions
     ]
+    rows += [
+        (words.say("died", process=words.name(each.process)), str(each.count), "–", words.time(each.at_s))
+        for each in report.deaths
+    ]
     return _section("failures", words, ("cause", "count", "latest", "at"), rows, without="no_failures")
 
 

@@ -89,6 +89,7 @@ TEXT: Final[dict[str, Phrase]] = {
     "gpu": Phrase("graphics card {which}", "显卡 {which}"),
     "web": Phrase("server", "服务进程"),
     "worker": Phrase("worker of {which}", "{which} 的工作进程"),
+    "pool": Phrase("requests of {which}", "{which} 的请求"),
     "child": Phrase("children of the worker of {which}", "{which} 工作进程的子进程"),
     "budget": Phrase("The requests of {engine} may hold {bytes}.", "{engine} 的请求最多可占用 {bytes}。"),
     # rows of the disk
@@ -104,6 +105,7 @@ TEXT: Final[dict[str, Phrase]] = {
     "disk_full": Phrase("the disk was full", "磁盘已满"),
     "heat": Phrase("a graphics card was too hot", "显卡过热"),
     "failed_with": Phrase("failed: `{code}`", "失败：`{code}`"),
+    "died": Phrase("process died: {process}", "进程异常结束：{process}"),
     "interrupted_by": Phrase("interrupted, went on: {cause}", "中断后继续：{cause}"),
     # in one line
     "no_advice": Phrase("Nothing was found that needs mending.", "没有发现需要处理的问题。"),
@@ -123,7 +125,9 @@ TEXT: Final[dict[str, Phrase]] = {
         "没有机器数据：只有在 `longtake serve` 运行时才会监测。",
     ),
     "no_cards": Phrase("No graphics card was seen.", "没有发现显卡。"),
-    "no_failures": Phrase("No job failed, and none was interrupted.", "没有任务失败或中断。"),
+    "no_failures": Phrase(
+        "No job failed, none was interrupted, and no process died.", "没有任务失败或中断，也没有进程异常结束。"
+    ),
     "no_slowest": Phrase("No job of ten seconds of audio or more was done.", "没有完成音频达到十秒的任务。"),
     "known": Phrase("The machine was watched for {known} of this time.", "这段时间内有 {known} 的机器监测数据。"),
     # pictures
@@ -139,7 +143,7 @@ TEXT: Final[dict[str, Phrase]] = {
 ADVICE: Final[dict[str, Counsel]] = {
     "worker_died": Counsel(
         Phrase(
-            "Workers died {count} times while they spoke; the latest job was `{job}`.",
+            "Workers died while they spoke ({count} ×); the latest job was `{job}`.",
             "工作进程在朗读时崩溃 {count} 次，最近的任务是 `{job}`。",
         ),
         Phrase(
@@ -149,7 +153,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "worker_silent": Counsel(
         Phrase(
-            "Workers fell silent {count} times; the latest job was `{job}`.",
+            "Workers fell silent ({count} ×); the latest job was `{job}`.",
             "工作进程失去响应 {count} 次，最近的任务是 `{job}`。",
         ),
         Phrase(
@@ -159,7 +163,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "out_of_memory": Counsel(
         Phrase(
-            "The device ran out of memory {count} times; the latest job was `{job}`.",
+            "The device ran out of memory ({count} ×); the latest job was `{job}`.",
             "设备内存不足 {count} 次，最近的任务是 `{job}`。",
         ),
         Phrase(
@@ -169,7 +173,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "memory_taken": Counsel(
         Phrase(
-            "Other programs took the memory {count} times, and jobs had to leave; the latest was `{job}`.",
+            "Other programs took the memory, and jobs had to leave ({count} ×); the latest was `{job}`.",
             "其他程序占用内存 {count} 次，任务被迫让出，最近的是 `{job}`。",
         ),
         Phrase(
@@ -179,7 +183,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "disk_full": Counsel(
         Phrase(
-            "Jobs were paused {count} times because the disk was full; the latest was `{job}`.",
+            "Jobs were paused because the disk was full ({count} ×); the latest was `{job}`.",
             "因磁盘已满，任务暂停 {count} 次，最近的是 `{job}`。",
         ),
         Phrase(
@@ -251,12 +255,32 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "stuck": Counsel(
         Phrase(
-            "{count} jobs wait, the oldest for {wait_s}, and none is spoken.",
+            "Jobs wait ({count}), the oldest for {wait_s}, and none is spoken.",
             "{count} 个任务在排队，最久的已等 {wait_s}，没有任务在朗读。",
         ),
         Phrase(
             "Is `longtake serve` running? `longtake doctor` finds out whether this machine can speak.",
             "`longtake serve` 在运行吗？`longtake doctor` 会检查本机能否朗读。",
+        ),
+    ),
+    "crashed": Counsel(
+        Phrase(
+            "The process {process} did not end in good order ({count} ×), the last time at {latest_at}.",
+            "进程 {process} 异常结束 {count} 次，最近一次是 {latest_at}。",
+        ),
+        Phrase(
+            "`longtake doctor` shows what is known of it. No job is lost by it.",
+            "用 `longtake doctor` 查看已知情况。任务不会因此丢失。",
+        ),
+    ),
+    "killed_for_memory": Counsel(
+        Phrase(
+            "The system ran out of memory when the process {process} died ({count} ×), the last time at {latest_at}.",
+            "进程 {process} 结束时系统内存不足（{count} 次），最近一次是 {latest_at}。",
+        ),
+        Phrase(
+            "Lower `--memory-budget` or `worker.max_jobs`, stop other programs, or give the container more memory.",
+            "请调低 `--memory-budget` 或 `worker.max_jobs`，停止其他程序，或给容器更多内存。",
         ),
     ),
     "failures": Counsel(
@@ -304,7 +328,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "xids": Counsel(
         Phrase(
-            "The driver told of {count} critical errors (XID) of card {card}.",
+            "The driver told of critical errors (XID) of card {card} ({count} ×).",
             "驱动报告了显卡 {card} 的 {count} 次严重错误（XID）。",
         ),
         Phrase(
@@ -334,7 +358,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "idle_card": Counsel(
         Phrase(
-            "This machine has {count} graphics cards, and only espeak is used, which needs none.",
+            "There are graphics cards ({count}), and only espeak is served, which needs none.",
             "本机有 {count} 块显卡，而只使用了不需要显卡的 espeak。",
         ),
         Phrase(
@@ -344,7 +368,7 @@ ADVICE: Final[dict[str, Counsel]] = {
     ),
     "unwatched": Counsel(
         Phrase(
-            "{count} jobs ended, and nobody watched the machine meanwhile.",
+            "Jobs ended ({count}), and nobody watched the machine meanwhile.",
             "有 {count} 个任务结束，但期间没有机器监测数据。",
         ),
         Phrase(

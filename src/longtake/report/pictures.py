@@ -55,7 +55,8 @@ def _ends(report: Report, words: Words, zone: tzinfo | None) -> Figure | None:
     if not traces:
         return None
     layout = _layout(report, zone, words.say("jobs_ended"))
-    layout["yaxis"]["tickformat"] = ",d"
+    highest = max(sum(column) for column in zip(*(trace["y"] for trace in traces), strict=True))
+    layout["yaxis"] |= {"tickformat": ",d"} | ({"dtick": 1} if highest < 6 else {})  # no half jobs
     return {"data": traces, "layout": layout | {"barmode": "stack", "bargap": 0.15}}
 
 
@@ -103,6 +104,7 @@ def _heat(report: Report, words: Words, zone: tzinfo | None) -> Figure | None:
     figure = _lines(report, words, zone, "temperature", named, 1.0, "high")
     if figure is None:
         return None
+    figure["layout"]["yaxis"]["rangemode"] = "normal"
     for name in named:
         index = name.partition(":")[2]
         throttled, heat = report.curves.get(f"gpu_throttled_ratio:{index}"), report.curves[name]
@@ -164,7 +166,8 @@ def _layout(report: Report, zone: tzinfo | None, title: str) -> Figure:
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "x unified",
         "xaxis": grid
-        | {"type": "date", "range": [_at(report.since_s, zone), _at(report.until_s, zone)], "tickformatstops": _TICKS},
+        | {"type": "date", "range": [_at(report.since_s, zone), _at(report.until_s, zone)], "tickformatstops": _TICKS}
+        | {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"},
         "yaxis": grid | {"rangemode": "tozero"},
     }
 

@@ -154,6 +154,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Deaths:
+    """Of one process, that did not end in good order.
+
+    Attributes:
+        process: As in the log: ``web``, ``worker-espeak``.
+        at_s: The latest one.
+        for_memory: How many of them while the system had none left.
+    """
+
+    process: str
+    count: int
+    at_s: float
+    for_memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class SlowJob:
     """
     Attributes:
@@ -229,6 +245,7 @@ class Report:
     speeds: tuple[Speed, ...]
     interruptions: tuple[Interruption, ...]
     failures: tuple[Failure, ...]
+    deaths: tuple[Deaths, ...]
     slowest: tuple[SlowJob, ...]
     disk: Disk
     known_s: float = 0.0

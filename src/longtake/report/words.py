@@ -12,7 +12,7 @@ from longtake.report.phrases import ADVICE, TEXT, Phrase
 from longtake.report.records import Finding
 
 LANGUAGES: Final = ("en", "zh")
-_PLACES = ("host", "swap", "cgroup", "gpu", "web", "worker", "child")
+_PLACES = ("host", "swap", "cgroup", "gpu", "web", "worker", "child", "pool")
 _UNNAMED = re.compile(r"[^\w.:/+ -]")
 
 

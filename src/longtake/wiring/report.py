@@ -17,6 +17,7 @@ from longtake.jobs.store import JobStore
 from longtake.monitor.alerts.send import Channels, Message, Sender
 from longtake.report import Report, Setup, Severity, Sources, gather, in_short, render
 from longtake.report.weekly import WEEK_S, last_due
+from longtake.supervise.crashes import CrashFolder
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def report_sources(store: JobStore, folder: DataFolder, settings: Settings) -> S
     return Sources(
         history=store.history,
         minutes=folder.minutes,
+        crashes=CrashFolder(folder.crashes).newest,
         free_bytes=lambda: folder.free_bytes() - folder.floor_bytes,
         budgets=budgets,
         setup=Setup(settings.engines, settings.worker.max_jobs),

@@ -12,6 +12,7 @@ from longtake.report.phrases import ADVICE
 from longtake.report.records import (
     CardHealth,
     Cause,
+    Deaths,
     Disk,
     Failure,
     Finding,
@@ -37,6 +38,7 @@ CALM = Report(
     speeds=(Speed("espeak", Measured.BY_JOBS, 0.1, 0.1),),
     interruptions=(),
     failures=(Failure("engine_failed", 2, "job_1", 5.0),),
+    deaths=(Deaths("worker-espeak", 1, 7.0, 0),),
     slowest=(),
     disk=Disk(100 * GIB, 310.7, 300.0),
     known_s=86_400.0,
@@ -60,6 +62,18 @@ def card(**changes: Any) -> tuple[CardHealth, ...]:
 CASES: list[tuple[dict[str, Any], str, Severity, dict[str, float | str]]] = [
     ({"interruptions": interrupted(Cause.WORKER_DIED)}, "worker_died", Severity.BAD, {"count": 2, "job": "job_7"}),
     ({"interruptions": interrupted(Cause.WORKER_SILENT)}, "worker_silent", Severity.BAD, {"count": 2, "job": "job_7"}),
+    (
+        {"deaths": (Deaths("web", 2, 60.0, 0),)},
+        "crashed",
+        Severity.BAD,
+        {"process": "web", "latest_at": 60.0, "count": 2},
+    ),
+    (
+        {"deaths": (Deaths("worker-espeak", 3, 60.0, 2),)},
+        "killed_for_memory",
+        Severity.BAD,
+        {"process": "worker-espeak", "latest_at": 60.0, "count": 2},
+    ),
     (
         {"interruptions": interrupted(Cause.OUT_OF_MEMORY)},
         "out_of_memory",

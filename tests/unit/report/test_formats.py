@@ -20,6 +20,7 @@ from longtake.report.records import (
     CardHealth,
     Cause,
     Curve,
+    Deaths,
     Disk,
     Failure,
     Finding,
@@ -67,6 +68,7 @@ REPORT = Report(
     ),
     interruptions=(Interruption(Cause.HEAT, 6, "job_heat", SINCE_S + 60),),
     failures=(Failure("truncated", 3, "job_cut", SINCE_S + 3600),),
+    deaths=(Deaths("web", 2, SINCE_S + 120, 1),),
     slowest=(SlowJob("job_slow", "vibevoice", 600.0, 900.0, 8),),
     disk=Disk(3 * GIB, 9.3, 2.5),
     known_s=79_200.0,
@@ -113,6 +115,7 @@ ROWS = [
     ("1", "91 °C", "77 %", "431 W", "12 min", "30 s", "2", "–"),
     ("failed: `truncated`", "3", "`job_cut`", "2026-11-20 13:00"),
     ("interrupted, went on: a graphics card was too hot", "6", "`job_heat`", "2026-11-20 12:01"),
+    ("process died: web", "2", "–", "2026-11-20 12:02"),
     ("`job_slow`", "vibevoice", "10 min", "15 min", "1.5", "8"),
     ("free, above what must stay free", "3.0 GiB"),
     ("audio that fits, with a WAV file of it", "9 h 18 min"),
@@ -265,7 +268,7 @@ def test_pictures_show_the_record() -> None:
 def test_every_phrase_is_said() -> None:
     """Of what the code says by name; the rest are states, causes, severities and places."""
     names = {*REPORT.load.ended, "cancelled", *map(str, Cause), *map(str, Severity)}
-    places = {"host", "swap", "cgroup", "gpu", "web", "worker", "child"}
+    places = {"host", "swap", "cgroup", "gpu", "web", "worker", "child", "pool"}
     room = Path(phrases.__file__).parent
     sources = "".join(path.read_text(encoding="utf-8") for path in room.glob("*.py") if path.name != "phrases.py")
     assert [key for key in TEXT if f'"{key}"' not in sources and key not in names | places] == []

@@ -8,8 +8,9 @@ from longtake.jobs.records import Cut
 from longtake.report import Report, gather
 from longtake.report.gather import BYTES_PER_HOUR
 from longtake.report.past import rank
-from longtake.report.records import Cause, Disk, Failure, Interruption, Load, Measured, Speed
+from longtake.report.records import Cause, Deaths, Disk, Failure, Interruption, Load, Measured, Speed
 from longtake.report.speed import slow_since
+from longtake.supervise.crashes import Crash, CrashFolder, crash_id
 from longtake.worker.held import DISK_FULL_REASON
 from longtake.worker.waits import WAITS_FOR_MEMORY, ran_out
 from tests.support.past import DAY_S, GIB, HOUR_S, MINUTE_S, Past
@@ -119,6 +120,22 @@ def test_deaths_of_workers_are_told_by_those_who_find_them(past: Past) -> None:
     }
 
 
+def test_crashes_by_process(past: Past) -> None:
+    kept = CrashFolder(past.folder.crashes)
+    for process, ago_s, memory in (
+        ("web", 2 * DAY_S, None),
+        ("web", 60.0, None),
+        ("worker-espeak", 50.0, "no memory was left"),
+        ("worker-espeak", 40.0, None),
+    ):
+        at_s = past.now_s - ago_s
+        kept.keep(Crash(crash_id(at_s, process, 7), at_s, process, 7, "killed by signal 9", "0", memory=memory))
+    assert last_day(past).deaths == (
+        Deaths("web", 1, past.now_s - 60, 0),
+        Deaths("worker-espeak", 2, past.now_s - 40, 1),
+    )
+
+
 def test_slowest_jobs(past: Past) -> None:
     jobs = [past.done(took_s=took_s, audio_s=100) for took_s in (10, 70, 30, 50, 20, 60)]
     past.done(took_s=500, audio_s=9.9)  # too short to tell anything
@@ -170,6 +187,8 @@ def test_machine(past: Past) -> None:
         "memory_total_bytes": 16.0 * GIB,
         "swap_used_bytes": 1.0,
         "process_resident_bytes:worker/espeak": 100.0,
+        "pool_held_bytes:espeak": 5.0,
+        "pool_limit_bytes:espeak": 9.0,
         "gpu_lost:0": 0.0,
         "gpu_xids:0": 2.0,
         "gpu_temperature_celsius:0": 60.0,
@@ -198,12 +217,13 @@ def test_machine(past: Past) -> None:
     assert report.known_s == 4 * MINUTE_S
     assert report.cpu_ratio == pytest.approx((0.2 + 0.6 + 0.2 + 0.1) / 4)
     memory = {each.what: each for each in report.memory}
-    assert set(memory) == {"host", "swap", "gpu:0", "worker/espeak"}
+    assert set(memory) == {"host", "swap", "gpu:0", "worker/espeak", "pool/espeak"}
     assert memory["host"].mean_bytes == pytest.approx(16 / 3 * GIB)
     assert memory["host"].highest_bytes == pytest.approx(8 * GIB)
     assert memory["host"].limit_bytes == pytest.approx(16 * GIB)
     assert memory["gpu:0"].limit_bytes == pytest.approx(24 * GIB)
     assert (memory["worker/espeak"].mean_bytes, memory["worker/espeak"].highest_bytes) == (100.0, 101.0)
+    assert (memory["pool/espeak"].highest_bytes, memory["pool/espeak"].limit_bytes) == (6.0, 10.0)
     [card] = report.cards
     assert (card.index, card.highest_celsius, card.highest_watts) == (0, 91.0, 301.0)
     assert card.utilisation_ratio == pytest.approx(0.5)

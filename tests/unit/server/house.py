@@ -74,6 +74,7 @@ class House:
             report=Sources(
                 history=self.store.history,
                 minutes=self.folder.minutes,
+                crashes=list,
                 free_bytes=self.folder.free_bytes,
                 budgets=dict,
                 setup=Setup(tuple(engines), 4),
