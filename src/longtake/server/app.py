@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from longtake import __version__
-from longtake.cache import PassageCache
 from longtake.config import ServerSettings
-from longtake.monitor import Metrics, Sources, Watch, WorkerFigures
+from longtake.monitor import Metrics, Watch
 from longtake.monitor.alerts import AlertDesk
 from longtake.monitor.alerts.send import Channels, Sender
 from longtake.server import (
@@ -38,18 +37,22 @@ from longtake.server.log_tail import LogTail
 from longtake.server.observe import Observe
 from longtake.server.readiness import Prober
 from longtake.server.transients import Transients
-from longtake.supervise import WorkerState
+from longtake.server.watching import build_watch
 from longtake.wire.jobs import ErrorBody
 
 __all__ = ["Backend", "build_app"]
 
 
-def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
-    """The whole API. Whoever runs it mounts the studio beside it and starts the workers."""
+def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = None) -> FastAPI:
+    """The whole API. Whoever runs it mounts the studio beside it and starts the workers.
+
+    Args:
+        watch: Of this backend, if someone else reads it, too; it is started and stopped here.
+    """
     # Neither a search through the log nor a report, of which one is made at a time, holds up a request of another kind.
     in_store, in_logs, in_reports = Hop(), Hop(2, "logs"), Hop(1, "reports")
     log_tail = LogTail(backend.folder.logs, in_logs)
-    watch = Watch(_sources(backend))
+    watch = watch or build_watch(backend)
     metrics = Metrics(watch.latest, backend.clock)
     sender = Sender(Channels([url.get_secret_value() for url in backend.alerts.urls]))
     desk = AlertDesk(
@@ -102,43 +105,3 @@ def build_app(backend: Backend, settings: ServerSettings) -> FastAPI:
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(Observe, metrics=metrics)
     return app
-
-
-def _sources(backend: Backend) -> Sources:
-    names = [engine.info.name for engine in backend.intake.engines]
-    none_waits = dict.fromkeys(names, 0.0)
-
-    def spoken_s() -> dict[str, float]:
-        return {name: sum(s for _, s in backend.store.learned_paces(name).values()) for name in names}
-
-    def workers() -> list[WorkerFigures]:
-        return [
-            WorkerFigures(
-                each.engine,
-                each.can_serve,
-                each.restarts,
-                each.steps,
-                each.pid,
-                each.worker_id,
-                each.state is WorkerState.BROKEN,
-            )
-            for each in backend.workers()
-        ]
-
-    cache = PassageCache(backend.folder.cache)
-    return Sources(
-        version=__version__,
-        jobs=backend.store.counts,
-        queue=backend.store.queue_load,
-        oldest_queued_s=lambda: none_waits | backend.store.oldest_queued_s(),
-        stalled_s=lambda: none_waits | backend.store.stalled_s(),
-        spoken_s=spoken_s,
-        workers=workers,
-        cache_counts=backend.store.cache_counts,
-        cache_bytes=lambda: cache.usage().used_bytes,
-        wal_bytes=backend.store.wal_bytes,
-        disk=backend.folder.disk_bytes,
-        stats_folder=backend.folder.run,
-        clock=backend.clock,
-        more=backend.figures,
-    )
