@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from longtake.report.records import Cause, Finding, Report, Severity
+from longtake.report.records import Advice, Cause, Report, Severity
 from longtake.report.speed import SLOW
 
 LONG_WAIT_S = 600.0
@@ -21,63 +21,63 @@ FULL_RATIO = 0.95
 OFTEN = 3
 STUCK_S = 3600.0
 
-Rule = Callable[[Report], Iterator[Finding]]
+Rule = Callable[[Report], Iterator[Advice]]
 
 
-def advise(report: Report) -> tuple[Finding, ...]:
+def advise(report: Report) -> tuple[Advice, ...]:
     """Everything that the rules find, the worst first."""
     order = list(Severity)
-    found = [finding for rule in RULES.values() for finding in rule(report)]
-    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+    found = [each for rule in RULES.values() for each in rule(report)]
+    return tuple(sorted(found, key=lambda each: order.index(each.severity)))
 
 
 def _interrupted(report: Report, cause: Cause) -> Iterator[dict[str, float | str]]:
     return ({"count": each.count, "job": each.job_id} for each in report.interruptions if each.cause is cause)
 
 
-def workers_died(report: Report) -> Iterator[Finding]:
+def workers_died(report: Report) -> Iterator[Advice]:
     for cause in (Cause.WORKER_DIED, Cause.WORKER_SILENT):
         for facts in _interrupted(report, cause):
-            yield Finding(str(cause), Severity.BAD, facts)
+            yield Advice(str(cause), Severity.BAD, facts)
 
 
-def crashes(report: Report) -> Iterator[Finding]:
+def crashes(report: Report) -> Iterator[Advice]:
     """Of a worker that died while it spoke, `workers_died` tells, if it was not for memory."""
     for death in report.deaths:
         facts: dict[str, float | str] = {"process": death.process, "latest_at": death.at_s}
         if death.for_memory:
-            yield Finding("killed_for_memory", Severity.BAD, facts | {"count": death.for_memory})
+            yield Advice("killed_for_memory", Severity.BAD, facts | {"count": death.for_memory})
         elif not death.process.startswith("worker"):
-            yield Finding("crashed", Severity.BAD, facts | {"count": death.count})
+            yield Advice("crashed", Severity.BAD, facts | {"count": death.count})
 
 
-def out_of_memory(report: Report) -> Iterator[Finding]:
+def out_of_memory(report: Report) -> Iterator[Advice]:
     for facts in _interrupted(report, Cause.OUT_OF_MEMORY):
-        yield Finding("out_of_memory", Severity.WARNING, facts)
+        yield Advice("out_of_memory", Severity.WARNING, facts)
 
 
-def memory_taken(report: Report) -> Iterator[Finding]:
+def memory_taken(report: Report) -> Iterator[Advice]:
     for facts in _interrupted(report, Cause.MEMORY_TAKEN):
-        yield Finding("memory_taken", Severity.WARNING, facts)
+        yield Advice("memory_taken", Severity.WARNING, facts)
 
 
-def disk_full(report: Report) -> Iterator[Finding]:
+def disk_full(report: Report) -> Iterator[Advice]:
     for facts in _interrupted(report, Cause.DISK_FULL):
-        yield Finding("disk_full", Severity.BAD, facts)
+        yield Advice("disk_full", Severity.BAD, facts)
 
 
-def disk_low(report: Report) -> Iterator[Finding]:
+def disk_low(report: Report) -> Iterator[Advice]:
     disk = report.disk
     if disk.hours < FEW_HOURS or (disk.days is not None and disk.days < FEW_DAYS):
         facts: dict[str, float | str] = {"free_bytes": disk.free_bytes, "hours": disk.hours}
         severity = Severity.BAD if disk.hours < FEW_HOURS / 10 else Severity.WARNING
         if disk.days is not None:
-            yield Finding("disk_low_days", severity, facts | {"days": disk.days})
+            yield Advice("disk_low_days", severity, facts | {"days": disk.days})
         else:
-            yield Finding("disk_low", severity, facts)
+            yield Advice("disk_low", severity, facts)
 
 
-def slow(report: Report) -> Iterator[Finding]:
+def slow(report: Report) -> Iterator[Advice]:
     throttled_s = max((card.throttled_s for card in report.cards), default=0.0)
     for speed in report.speeds:
         if speed.share is not None and speed.share < SLOW:
@@ -89,12 +89,12 @@ def slow(report: Report) -> Iterator[Finding]:
                 "since_at": report.since_s if speed.slow_since_s is None else speed.slow_since_s,
             }
             if throttled_s >= THROTTLED_S:
-                yield Finding("slow_throttled", Severity.WARNING, facts | {"throttled_s": throttled_s})
+                yield Advice("slow_throttled", Severity.WARNING, facts | {"throttled_s": throttled_s})
             else:
-                yield Finding("slow", Severity.WARNING, facts)
+                yield Advice("slow", Severity.WARNING, facts)
 
 
-def queue_waits(report: Report) -> Iterator[Finding]:
+def queue_waits(report: Report) -> Iterator[Advice]:
     """Jobs wait long, and the device that speaks them has time: the busiest card, or the processor without cards."""
     wait_s, max_jobs = report.load.wait_p95_s, report.setup.max_jobs
     if wait_s is None or wait_s < LONG_WAIT_S:
@@ -110,68 +110,68 @@ def queue_waits(report: Report) -> Iterator[Finding]:
         "max_jobs": max_jobs,
     }
     if busy < IDLE_RATIO:
-        yield Finding("queue_idle", Severity.WARNING, facts)
+        yield Advice("queue_idle", Severity.WARNING, facts)
     else:
-        yield Finding("queue_busy", Severity.HINT, facts)
+        yield Advice("queue_busy", Severity.HINT, facts)
 
 
-def stuck(report: Report) -> Iterator[Finding]:
+def stuck(report: Report) -> Iterator[Advice]:
     load = report.load
     if load.waiting and not load.running and (load.oldest_wait_s or 0.0) >= STUCK_S:
-        yield Finding("stuck", Severity.BAD, {"count": load.waiting, "wait_s": load.oldest_wait_s or 0.0})
+        yield Advice("stuck", Severity.BAD, {"count": load.waiting, "wait_s": load.oldest_wait_s or 0.0})
 
 
-def failures(report: Report) -> Iterator[Finding]:
+def failures(report: Report) -> Iterator[Advice]:
     for failure in report.failures:
         if failure.count >= OFTEN:
-            yield Finding(
+            yield Advice(
                 "failures", Severity.BAD, {"count": failure.count, "code": failure.code, "job": failure.job_id}
             )
 
 
-def heat(report: Report) -> Iterator[Finding]:
+def heat(report: Report) -> Iterator[Advice]:
     for card in report.cards:
         celsius = card.highest_celsius
         if card.throttled_s >= THROTTLED_S or (celsius is not None and celsius >= HOT_CELSIUS):
             facts: dict[str, float | str] = {"card": card.index, "throttled_s": card.throttled_s}
             if celsius is None:
-                yield Finding("throttled", Severity.WARNING, facts)
+                yield Advice("throttled", Severity.WARNING, facts)
             else:
-                yield Finding("hot", Severity.WARNING, facts | {"celsius": celsius})
+                yield Advice("hot", Severity.WARNING, facts | {"celsius": celsius})
 
 
-def capped(report: Report) -> Iterator[Finding]:
+def capped(report: Report) -> Iterator[Advice]:
     for card in report.cards:
         if report.known_s and card.capped_s / report.known_s >= CAPPED_SHARE:
-            yield Finding("capped", Severity.HINT, {"card": card.index, "capped_s": card.capped_s})
+            yield Advice("capped", Severity.HINT, {"card": card.index, "capped_s": card.capped_s})
 
 
-def card_errors(report: Report) -> Iterator[Finding]:
+def card_errors(report: Report) -> Iterator[Advice]:
     for card in report.cards:
         if card.lost_s:
-            yield Finding("card_lost", Severity.BAD, {"card": card.index, "lost_s": card.lost_s})
+            yield Advice("card_lost", Severity.BAD, {"card": card.index, "lost_s": card.lost_s})
         elif card.xids:
-            yield Finding("xids", Severity.BAD, {"card": card.index, "count": card.xids})
+            yield Advice("xids", Severity.BAD, {"card": card.index, "count": card.xids})
 
 
-def memory_full(report: Report) -> Iterator[Finding]:
+def memory_full(report: Report) -> Iterator[Advice]:
     """The machine's or the container's; a card may be full, since its worker takes what it is given."""
     for memory in report.memory:
         limit = memory.limit_bytes
         if memory.what in ("host", "cgroup") and limit and memory.highest_bytes / limit >= FULL_RATIO:
             facts: dict[str, float | str] = {"highest_bytes": memory.highest_bytes, "limit_bytes": limit}
-            yield Finding(f"memory_full_{memory.what}", Severity.WARNING, facts)
+            yield Advice(f"memory_full_{memory.what}", Severity.WARNING, facts)
 
 
-def idle_card(report: Report) -> Iterator[Finding]:
+def idle_card(report: Report) -> Iterator[Advice]:
     if report.cards and report.setup.engines == ("espeak",):
-        yield Finding("idle_card", Severity.HINT, {"count": len(report.cards)})
+        yield Advice("idle_card", Severity.HINT, {"count": len(report.cards)})
 
 
-def unwatched(report: Report) -> Iterator[Finding]:
+def unwatched(report: Report) -> Iterator[Advice]:
     """Something was spoken, and nobody watched the machine: what the rules say is half of the truth."""
     if not report.known_s and report.load.ended:
-        yield Finding("unwatched", Severity.HINT, {"count": sum(report.load.ended.values())})
+        yield Advice("unwatched", Severity.HINT, {"count": sum(report.load.ended.values())})
 
 
 RULES: dict[str, Rule] = {

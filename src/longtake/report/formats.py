@@ -45,6 +45,6 @@ def in_short(report: Report, language: str, zone: tzinfo | None = None) -> tuple
 def _to_json(report: Report, words: Words) -> str:
     """The record as it is; findings also in words."""
     fields = asdict(report)
-    for finding, told in zip(report.findings, fields["findings"], strict=True):
-        told |= {"found": words.found(finding), "remedy": words.remedy(finding)}
+    for advice, told in zip(report.advice, fields["advice"], strict=True):
+        told |= {"found": words.found(advice), "remedy": words.remedy(advice)}
     return json.dumps(fields, ensure_ascii=False, indent=2)

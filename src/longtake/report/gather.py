@@ -1,4 +1,5 @@
-"""From job store, monitor and disk to a `Report`. Reads only; takes a second at most, so not on an event loop.
+"""From job store, monitor and disk to a `Report`. Reads only. Thirty days of minutes are a second of a
+processor's work, so not on an event loop.
 
 A source that is not there leaves its part of the report empty, and the report says so.
 """
@@ -70,7 +71,7 @@ def gather(sources: Sources, since_s: float, until_s: float) -> Report:
         ends=past.ends,
         curves=machine.curves,
     )
-    return replace(report, findings=advise(report))
+    return replace(report, advice=advise(report))
 
 
 def _machine(path: Path, since_s: float, until_s: float) -> Machine:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from longtake.core.units import format_bytes
-from longtake.report.records import Finding, Measured, Report
+from longtake.report.records import Advice, Measured, Report
 from longtake.report.words import Words
 
 
@@ -22,8 +22,8 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """One finding in words; ``severity`` is the name of one, for those who colour it."""
+class AdviceText:
+    """Advice in words; ``severity`` is the name of one, for those who colour it."""
 
     severity: str
     label: str
@@ -42,7 +42,7 @@ class Section:
     heading: str
     lines: tuple[str, ...] = ()
     table: Table | None = None
-    advice: tuple[Advice, ...] = ()
+    advice: tuple[AdviceText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,12 @@ def to_outline(report: Report, words: Words) -> Outline:
     )
 
 
-def advice_of(finding: Finding, words: Words) -> Advice:
-    return Advice(finding.severity, words.say(finding.severity), words.found(finding), words.remedy(finding))
+def advice_of(advice: Advice, words: Words) -> AdviceText:
+    return AdviceText(advice.severity, words.say(advice.severity), words.found(advice), words.remedy(advice))
 
 
 def _advice(report: Report, words: Words) -> Section:
-    found = tuple(advice_of(finding, words) for finding in report.findings)
+    found = tuple(advice_of(advice, words) for advice in report.advice)
     lines = () if found else (words.say("no_advice"),)
     return Section("advice", words.say("advice"), lines, advice=found)
 

@@ -212,7 +212,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Advice:
     """Advice, with its evidence.
 
     Attributes:
@@ -255,4 +255,4 @@ class Report:
     cards: tuple[CardHealth, ...] = ()
     ends: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    advice: tuple[Advice, ...] = ()

@@ -9,7 +9,7 @@ from typing import Final
 
 from longtake.core.units import format_bytes
 from longtake.report.phrases import ADVICE, TEXT, Phrase
-from longtake.report.records import Finding
+from longtake.report.records import Advice
 
 LANGUAGES: Final = ("en", "zh")
 _PLACES = ("host", "swap", "cgroup", "gpu", "web", "worker", "child", "pool")
@@ -36,11 +36,11 @@ class Words:
         kind, _, which = what.replace("/", ":").partition(":")
         return self.say(kind, which=self.name(which)) if kind in _PLACES else self.name(what)
 
-    def found(self, finding: Finding) -> str:
-        return self._of(ADVICE[finding.rule].found).format(**self._facts(finding.facts))
+    def found(self, advice: Advice) -> str:
+        return self._of(ADVICE[advice.rule].found).format(**self._facts(advice.facts))
 
-    def remedy(self, finding: Finding) -> str:
-        return self._of(ADVICE[finding.rule].remedy).format(**self._facts(finding.facts))
+    def remedy(self, advice: Advice) -> str:
+        return self._of(ADVICE[advice.rule].remedy).format(**self._facts(advice.facts))
 
     def _of(self, phrase: Phrase) -> str:
         return phrase.zh if self.language == "zh" else phrase.en

@@ -96,13 +96,13 @@ class WeeklyReport:
             for old in sorted(self._folder.glob(f"????-??-??{suffix}"))[:-KEPT]:
                 with suppress(OSError):
                     old.unlink()
-        log.info("the weekly report is made: %s, %d findings", path.name, len(report.findings))
+        log.info("the weekly report is made: %s, %d pieces of advice", path.name, len(report.advice))
         self._tell(report, path)
 
     def _tell(self, report: Report, path: Path) -> None:
         if not self._is_sending:
             self._is_sending = True
             self._sender.start()
-        is_bad = any(finding.severity is Severity.BAD for finding in report.findings)
+        is_bad = any(advice.severity is Severity.BAD for advice in report.advice)
         title, body = in_short(report, self._settings.language)
         self._sender.send(Message(title, f"{body}\n{path.name}", "warning" if is_bad else "info"))

@@ -10,12 +10,12 @@ import pytest
 from longtake.report.advice import RULES, advise
 from longtake.report.phrases import ADVICE
 from longtake.report.records import (
+    Advice,
     CardHealth,
     Cause,
     Deaths,
     Disk,
     Failure,
-    Finding,
     Interruption,
     Load,
     Measured,
@@ -164,7 +164,7 @@ def test_a_rule_fires_with_its_evidence(
     changes: dict[str, Any], rule: str, severity: Severity, facts: dict[str, float | str]
 ) -> None:
     [found] = advise(replace(CALM, **changes))
-    assert found == Finding(rule, severity, facts)
+    assert found == Advice(rule, severity, facts)
 
 
 def test_slowness_and_heat_are_told_together() -> None:

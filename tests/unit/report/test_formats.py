@@ -17,13 +17,13 @@ from longtake.report.outline import to_outline
 from longtake.report.phrases import ADVICE, TEXT
 from longtake.report.pictures import draw
 from longtake.report.records import (
+    Advice,
     CardHealth,
     Cause,
     Curve,
     Deaths,
     Disk,
     Failure,
-    Finding,
     Interruption,
     Load,
     Measured,
@@ -88,9 +88,9 @@ REPORT = Report(
         "gpu_memory_used_bytes:1": curve(1.0 * GIB, 2.0 * GIB, 3.0 * GIB, None),
         "rtf_ratio:vibevoice": curve(0.3, 0.4, 0.5, 0.6),
     },
-    findings=(
-        Finding("hot", Severity.WARNING, {"card": 1, "celsius": 91.0, "throttled_s": 720.0}),
-        Finding("failures", Severity.BAD, {"count": 3, "code": "truncated", "job": "job_cut"}),
+    advice=(
+        Advice("hot", Severity.WARNING, {"card": 1, "celsius": 91.0, "throttled_s": 720.0}),
+        Advice("failures", Severity.BAD, {"count": 3, "code": "truncated", "job": "job_cut"}),
     ),
 )
 # Label and value, as they stand beside each other in a row.
@@ -164,7 +164,7 @@ def test_json_is_the_record_and_the_findings_in_words() -> None:
     assert told["load"]["wait_p95_s"] == 2400.0
     assert told["speeds"][1]["usual_rtf"] == 0.3
     assert told["cards"][0]["throttled_s"] == 720.0
-    [hot, failed] = told["findings"]
+    [hot, failed] = told["advice"]
     assert hot["facts"] == {"card": 1, "celsius": 91.0, "throttled_s": 720.0}
     assert failed["found"] == "3 jobs failed with `truncated`; the latest is `job_cut`."
     assert "jobs show job_cut" in failed["remedy"]
@@ -219,7 +219,7 @@ def test_what_looks_like_markup_stays_text() -> None:
             f"rtf_ratio:{nasty}": curve(1.0),
             f"process_resident_bytes:{nasty}": curve(1.0),
         },
-        findings=(Finding("failures", Severity.BAD, {"count": 3, "code": nasty, "job": nasty}),),
+        advice=(Advice("failures", Severity.BAD, {"count": 3, "code": nasty, "job": nasty}),),
     )
     html = render(report, "html", "en", UTC)
     assert "<img" not in html

@@ -27,7 +27,7 @@ def test_nothing_is_told_of_nothing(past: Past) -> None:
     assert (report.speeds, report.failures, report.interruptions, report.slowest) == ((), (), (), ())
     assert (report.known_s, report.memory, report.cards, report.curves) == (0.0, (), (), {})
     assert report.disk == Disk(100 * GIB, 100 * GIB / 345_600_000, None)
-    assert report.findings == ()
+    assert report.advice == ()
     assert not past.folder.minutes.exists(), "looking makes no file"
 
 
