@@ -247,3 +247,16 @@ def test_a_worker_process_tells_how_it_died(tmp_path: Path) -> None:
     assert silent.last_words() == "killed by SIGKILL"
     silent.send("wake\n")  # to the dead: no error
     silent.close()
+
+
+def test_what_a_worker_complains_of_is_bounded_while_it_lives(settings: Settings) -> None:
+    with open_host(settings, workers=True) as host:
+        wait(host, submit(host, "Hello."))
+        words = host.folder.words("espeak")
+        with words.open("ab") as file:
+            file.write(b"a library complains\n" * 100_000)
+        host.tidy()
+        assert words.stat().st_size == 0
+        os.kill(worker_pid(host), signal.SIGABRT)
+        wait(host, submit(host, "Hello again."), timeout_s=20.0)
+        assert "Fatal Python error: Aborted" in words.read_text(), "and whoever writes goes on at its beginning"

@@ -17,6 +17,7 @@ from longtake.logs import Filter, Level, Source, process_sources, read_back, rea
 from longtake.logs.clean import escape
 
 LOOK_S = 0.25
+_LEVELS = [level.value for level in Level]
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _COLOURS = {"debug": "bright_black", "warning": "yellow", "error": "red", "critical": "red"}
 _SHOWN = ("time", "level", "event", "process", "logger", "pid", "trace")
@@ -25,12 +26,7 @@ _SHOWN = ("time", "level", "event", "process", "logger", "pid", "trace")
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with lines as they are written, until Ctrl-C.")
 @click.option("--job", metavar="JOB", help="Lines about this job.")
-@click.option(
-    "--level",
-    type=click.Choice([each.value for each in Level]),
-    default=Level.DEBUG.value,
-    help="This and what matters more.",
-)
+@click.option("--level", type=click.Choice(_LEVELS), default=Level.DEBUG.value, help="This and what matters more.")
 @click.option("--text", help="Lines with these letters anywhere, in capitals or not.")
 @click.option("--since", metavar="AGO", help="Lines of the last 90s, 10m, 2h, 7d.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Lines at most.")

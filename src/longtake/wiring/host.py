@@ -29,6 +29,7 @@ from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
 from longtake.script import Limits
 from longtake.supervise import Mending, Patience, Progress, Supervisor, WorkerProcess, WorkerStatus
+from longtake.supervise.process import bound_words
 from longtake.voices import VoiceStore
 from longtake.wiring.cards import Cards
 from longtake.wiring.cleaning import clean
@@ -238,6 +239,8 @@ class Host:
     def tidy(self) -> None:
         """What nobody asks for: delete what is kept no longer, resume what a full disk paused."""
         self.folder.keep_reserve()
+        for engine in self.settings.engines:
+            bound_words(self.folder.words(engine))  # a library that complains without end
         self._keeper.tidy()
         if self._only_job is None:
             self._weekly.tidy()
