@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.engine import DTYPES, prompt
 from benchmarks.ours import Ours
+from longtake.engines.vibevoice.quantization import read_dtype
 from longtake.engines.vibevoice.random_model import build_random
 from longtake.engines.vibevoice.workspace import workspace_bytes
 from longtake.nn.affine import pack_all
@@ -27,7 +28,7 @@ from longtake.nn.memory import give_back
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="random:1.5b")
-    parser.add_argument("--dtype", default="bf16", choices=DTYPES)
+    parser.add_argument("--dtype", default="bf16", help="with the type of all else: bf16, int8+bf16, int4+head+bf16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--streams", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=4096)
@@ -37,8 +38,9 @@ def main() -> None:
     torch.ones(64, 64) @ torch.ones(64, 64)  # what torch takes by itself
     is_cuda = arguments.device.startswith("cuda")
     before = 0 if is_cuda else resident_bytes()
+    quantization, kind = read_dtype(arguments.dtype)
     model = build_random(
-        arguments.model.removeprefix("random:"), dtype=DTYPES[arguments.dtype], device=arguments.device
+        arguments.model.removeprefix("random:"), dtype=DTYPES[kind], device=arguments.device, quantization=quantization
     )
     model.acoustic_tokenizer.encoder = None
     pack_all(model)

@@ -26,6 +26,7 @@ part() {  # NAME COMMAND…
 }
 
 part parity benchmarks.parity --device "$DEVICE"
+part quantization benchmarks.quantization --device "$DEVICE"
 part engine benchmarks.engine --model "$MODEL" --dtype "$DTYPE" --device "$DEVICE" --frames "${FRAMES:-20}" \
 	--turns "${TURNS:-3}" --streams "${STREAMS:-1,2,4,8,16,32}" --contexts "${CONTEXTS:-1024,4096,16384,60000}" \
 	--out "$OUT/engine.md"

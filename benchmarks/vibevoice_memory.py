@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,10 @@ from longtake.engines.vibevoice.about import INFO
 from longtake.engines.vibevoice.footprint import EMBEDDING
 from longtake.engines.vibevoice.load import load_engine
 from longtake.engines.vibevoice.memory_plan import Wish, plan_memory
+from longtake.engines.vibevoice.quantization import KV_DTYPES, read_dtype
 from longtake.engines.vibevoice.shapes import config_of
 from longtake.nn.kv import KVStore
+from longtake.nn.kv_int8 import Int8Row
 from longtake.nn.memory import give_back
 from longtake.voices import VoiceStore
 
@@ -70,6 +73,8 @@ def write_rows(store: KVStore, capacities: tuple[int, ...]) -> tuple[list[int], 
         for keys, values in store._rows[row].layers:
             keys.fill_(1)
             values.fill_(1)
+        if isinstance(kept := store._rows[row], Int8Row):
+            kept.scales.fill_(1)
     return rows, resident_bytes() - before
 
 
@@ -89,19 +94,31 @@ def speak_once(dtype: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="random:1.5b", help="random:NAME")
-    parser.add_argument("--dtype", default="bf16", choices=["bf16", "fp32", "fp16"])
+    parser.add_argument(
+        "--dtype", default="bf16", help="with the type of all else: bf16, fp32, int8+bf16, int4+head+bf16"
+    )
+    parser.add_argument("--kv-dtype", default="auto", choices=KV_DTYPES)
     parser.add_argument("--minutes", type=float, default=10.0, help="of the job whose rows are written")
     parser.add_argument("--frames", type=int, default=10, help="that are spoken")
     arguments = parser.parse_args()
-    config = config_of(arguments.model)
-    wish = Wish(config, arguments.minutes, 1, 1 << 40, on_host=True, dtype=arguments.dtype, is_bytes=True)
+    quantization, kind = read_dtype(arguments.dtype)
+    config = replace(config_of(arguments.model), quantization=quantization)
+    has_int8_kv = arguments.kv_dtype == "int8"
+    wish = Wish(config, arguments.minutes, 1, 1 << 40, on_host=True, dtype=kind, is_bytes=True, has_int8_kv=has_int8_kv)
     plan = plan_memory(wish)
     speak_once(arguments.dtype)
     before = resident_bytes()
     with tempfile.TemporaryDirectory() as folder, watched() as most:
         hum = (8000 * np.sin(np.arange(72_000) * 0.05)).astype(np.int16)
         voice = VoiceStore(Path(folder)).add(hum, name="hum", language="en").id
-        engine = load_engine(INFO, voices=Path(folder), model=arguments.model, dtype=arguments.dtype, device="cpu")
+        engine = load_engine(
+            INFO,
+            voices=Path(folder),
+            model=arguments.model,
+            dtype=arguments.dtype,
+            kv_dtype=arguments.kv_dtype,
+            device="cpu",
+        )
         weights = resident_bytes() - before
         loading = most[0] - before
         rows, kv = write_rows(engine._runner.kv, (plan.rows.positive, plan.rows.negative))
@@ -134,6 +151,7 @@ def main() -> int:
     told = {
         "model": arguments.model,
         "dtype": arguments.dtype,
+        "kv_dtype": arguments.kv_dtype,
         "frames": frames,
         "planned_bytes": planned,
         "resident_bytes": measured,

@@ -7,7 +7,7 @@ Only the weights are quantized. The product is made in one of two ways:
 * block by block: some rows of W are brought to the type of the activations and multiplied as usual. For the many rows
   of a prompt, and wherever there is no such kernel. A block takes a megabyte or so, never the whole matrix.
 
-Measured in docs/adr/0016-quantized-weights.md.
+Measured in docs/adr/0019-quantized-weights.md.
 
 Shape suffixes: N rows of activations, C channels in, D channels out, R channels out of a block.
 """
