@@ -85,6 +85,14 @@ def weights(config: VibeVoiceConfig, sizes: Dtypes) -> dict[str, int]:
     return found
 
 
+def largest_matrix_bytes(config: VibeVoiceConfig) -> int:
+    """In float32, of those that are quantized one by one; 0: none is."""
+    if config.quantization is None:
+        return 0
+    matrices = [each for some in _matrices(config, config.quantization).values() for each in some]
+    return 4 * max(rows * columns for rows, columns in matrices)
+
+
 def _matrices(config: VibeVoiceConfig, quantization: Quantization) -> dict[str, list[tuple[int, int]]]:
     """Part → rows and columns of each matrix that is quantized."""
     decoder, head = config.decoder, config.head

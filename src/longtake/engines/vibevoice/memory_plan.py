@@ -31,6 +31,7 @@ from longtake.engines.vibevoice.footprint import (
     SIZES,
     Dtypes,
     kv_bytes,
+    largest_matrix_bytes,
     state_bytes,
     weights,
 )
@@ -131,6 +132,11 @@ class MemoryPlan:
         return sum(self.resident.values())
 
     @property
+    def loading_bytes(self) -> int:
+        """While the model is loaded, quantized on the way if it is."""
+        return self.weights_bytes + self.dropped_bytes + largest_matrix_bytes(self.wish.config)
+
+    @property
     def job_bytes(self) -> int:
         """Keys and values of one job: what admission reserves."""
         return self.positive_bytes + self.negative_bytes
@@ -147,7 +153,7 @@ class MemoryPlan:
     @property
     def peak_bytes(self) -> int:
         """The most that is held at once, loading included."""
-        return max(self.weights_bytes + self.dropped_bytes, self._speaking_bytes)
+        return max(self.loading_bytes, self._speaking_bytes)
 
     @property
     def _speaking_bytes(self) -> int:
@@ -161,7 +167,7 @@ class MemoryPlan:
             free = max(2 * self.kv_bytes, self.kv_bytes + beside)
         else:
             free = math.ceil(self.kv_bytes / DEVICE_SHARE) + 1 + beside
-        return max(self.weights_bytes + self.state_bytes + free, self.weights_bytes + self.dropped_bytes)
+        return max(self.weights_bytes + self.state_bytes + free, self.loading_bytes)
 
     def to_dict(self) -> dict[str, Any]:
         """For --json: bytes, minutes, numbers of jobs."""
@@ -291,11 +297,8 @@ def _reasons(plan: MemoryPlan) -> Iterator[str]:
             f"a script of {wish.minutes:g} minutes takes about {needed:,} positions, and the model's window has "
             f"{wish.config.window:,}"
         )
-    if plan.weights_bytes + plan.dropped_bytes > wish.memory_bytes:
-        yield (
-            f"loading the weights takes {format_bytes(plan.weights_bytes + plan.dropped_bytes)} of "
-            f"{format_bytes(wish.memory_bytes)}"
-        )
+    if plan.loading_bytes > wish.memory_bytes:
+        yield (f"loading the weights takes {format_bytes(plan.loading_bytes)} of {format_bytes(wish.memory_bytes)}")
     elif plan.kv_bytes > plan.room_bytes:
         yield (
             f"keys and values take {format_bytes(plan.kv_bytes)} ({wish.jobs} × {format_bytes(plan.job_bytes)}), and "

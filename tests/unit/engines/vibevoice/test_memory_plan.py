@@ -128,6 +128,8 @@ def test_what_does_not_fit_in_full_may_fit_quantized() -> None:
     in_full = plan(config=CONFIGS["7b"])
     assert in_full.weights_bytes - planned.weights_bytes == pytest.approx(6525e6, rel=0.002), "half of the decoder"
     assert planned.job_bytes == asked.job_bytes, "keys and values are not touched"
+    one = 4 * 2 * 18_944 * 3584
+    assert planned.loading_bytes == planned.weights_bytes + planned.dropped_bytes + one, "gate and up in float32"
 
 
 @given(wishes)
