@@ -106,9 +106,12 @@ class Held:
 
     def lose(self, run: JobRun) -> None:
         """Another worker may have it by now: not a word more is written of it."""
-        tell_lost(run.claim)
         run.recorder.lose()
         self.let_go(run, None)
+        if run.recorder.outcome is Outcome.FINISHED:  # between two looks: it is nobody's any more, because it is done
+            log.info("job done", extra={"job": run.claim.job.id})
+        else:
+            tell_lost(run.claim)
 
     def let_go(self, run: JobRun, verdict: Verdict | None) -> None:
         """Stop all work on the job, let the recorder commit what it was given, then write the verdict."""

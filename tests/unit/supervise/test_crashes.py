@@ -19,6 +19,7 @@ def test_the_newest_are_kept_and_read_back_as_they_were(tmp_path: Path) -> None:
     assert folder.newest() == []
     for number in range(KEPT + 5):
         folder.keep(replace(CRASH, id=crash_id(1e9 + number, "web", 7), at=1e9 + number, words="\ud800 odd"))
+    assert len(list(folder.root.iterdir())) == KEPT, "older ones are deleted"
     (folder.root / "zzz.json").write_text('{"id": 1}')
     found = folder.newest()
     assert [crash.at for crash in found] == [1e9 + KEPT + 4 - number for number in range(KEPT - 1)]
