@@ -148,14 +148,20 @@ def test_ctrl_c_leaves_a_job_that_resume_finishes(tmp_path: Path, env: dict[str,
     assert json.loads(whole.stdout)["state"] == "done"
 
 
-def test_a_job_of_a_killed_say_goes_on_too(tmp_path: Path, env: dict[str, str]) -> None:
-    (tmp_path / "long.txt").write_text(dialogue(120))
+def say_long(folder: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    """A job that has begun to be spoken."""
+    (folder / "long.txt").write_text(dialogue(120))
     saying = subprocess.Popen(
-        [LONGTAKE, "say", "long.txt", "-o", "cut.flac"], env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [LONGTAKE, "say", "long.txt", "-o", "cut.flac"], env=env, cwd=folder, stderr=subprocess.PIPE, text=True
     )
     assert saying.stderr is not None
     while "running 1" not in saying.stderr.readline():
         pass
+    return saying
+
+
+def test_a_job_of_a_killed_say_goes_on_too(tmp_path: Path, env: dict[str, str]) -> None:
+    saying = say_long(tmp_path, env)
     saying.kill()
     saying.communicate()
     run("resume", env=env, cwd=tmp_path)
@@ -163,13 +169,7 @@ def test_a_job_of_a_killed_say_goes_on_too(tmp_path: Path, env: dict[str, str]) 
 
 
 def test_a_job_of_a_killed_say_is_cancelled_and_deleted(tmp_path: Path, env: dict[str, str]) -> None:
-    (tmp_path / "long.txt").write_text(dialogue(120))
-    saying = subprocess.Popen(
-        [LONGTAKE, "say", "long.txt", "-o", "cut.flac"], env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    assert saying.stderr is not None
-    while "running 1" not in saying.stderr.readline():
-        pass
+    saying = say_long(tmp_path, env)
     [worker] = psutil.Process(saying.pid).children()
     worker.kill()
     saying.kill()

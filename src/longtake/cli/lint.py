@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,11 +42,8 @@ def lint(
     engine: str | None,
     voices: tuple[str, ...],
     speed: float,
-    context: str | None,
-    steps: int | None,
-    guidance: float | None,
-    max_characters: int | None,
-    max_minutes: float | None,
+    speaking: dict[str, Any],
+    limits: dict[str, Any],
     data: Path | None,
     as_json: bool,
 ) -> None:
@@ -56,7 +54,7 @@ def lint(
     settings = load_settings(
         data=data,
         engines=(engine,) if engine else None,
-        limits={"max_characters": max_characters, "max_minutes": max_minutes},
+        limits=limits,
     )
     with open_intake(settings) as intake:
         raw = read_script(script)
@@ -65,7 +63,7 @@ def lint(
             decode_script(raw),
             voices=voices_from_files(parse_voices(voices), intake, is_kept=False),
             speed=speed,
-            settings=given(context=context, steps=steps, guidance=guidance),
+            settings=given(speaking),
         )
         judged = intake.judge(request)
     if as_json:

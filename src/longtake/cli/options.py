@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,26 +29,38 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(function)
 
 
-def limit_options(function: F) -> F:
-    for option in (
-        click.option("--max-characters", type=int, metavar="N", help="Longest script.  [default: 200000]"),
-        click.option("--max-minutes", type=float, metavar="N", help="Longest audio, by its estimate.  [default: 600]"),
-    ):
-        function = option(function)
-    return function
+def _together(into: str, *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Options whose values the command gets as one dictionary, in the argument ``into``."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def command(**values: Any) -> Any:
+            return function(**{into: {name: values.pop(name) for name in names}}, **values)
+
+        for option in options:
+            option(command)  # type: ignore[arg-type]
+        # The last of the list is what was added first.
+        names = [parameter.name for parameter in command.__click_params__[-len(options) :]]  # type: ignore[attr-defined]
+        return command  # type: ignore[return-value]
+
+    return decorate
 
 
-def engine_options(function: F) -> F:
-    for option in (
-        click.option("--lora", metavar="L", help="Folder or hub id of a LoRA adapter, for engines that take one."),
-        click.option("--memory-budget", metavar="SIZE", help="Bytes the engine may hold, such as 20GiB."),
-        click.option("--kv-dtype", type=click.Choice(["auto", "int8"]), help="Of keys and values.  [default: auto]"),
-        click.option("--dtype", metavar="T", help=DTYPES),
-        click.option("--device", metavar="D", help="auto, cpu, cuda, mps."),
-        click.option("--model", metavar="M", help="Folder or hub id of the weights, for engines that have weights."),
-    ):
-        function = option(function)
-    return function
+limit_options = _together(
+    "limits",
+    click.option("--max-minutes", type=float, metavar="N", help="Longest audio, by its estimate.  [default: 600]"),
+    click.option("--max-characters", type=int, metavar="N", help="Longest script.  [default: 200000]"),
+)
+
+engine_options = _together(
+    "engine_settings",
+    click.option("--lora", metavar="L", help="Folder or hub id of a LoRA adapter, for engines that take one."),
+    click.option("--memory-budget", metavar="SIZE", help="Bytes the engine may hold, such as 20GiB."),
+    click.option("--kv-dtype", type=click.Choice(["auto", "int8"]), help="Of keys and values.  [default: auto]"),
+    click.option("--dtype", metavar="T", help=DTYPES),
+    click.option("--device", metavar="D", help="auto, cpu, cuda, mps."),
+    click.option("--model", metavar="M", help="Folder or hub id of the weights, for engines that have weights."),
+)
 
 
 def script_options(function: F) -> F:
@@ -66,24 +79,20 @@ def script_options(function: F) -> F:
     return function
 
 
-def model_options(function: F) -> F:
-    """Settings of a request that some engines know; one that does not know them says so."""
-    for option in (
-        click.option(
-            "--guidance", type=float, metavar="X", help="VibeVoice: how strongly the text leads.  [default: 1.3]"
-        ),
-        click.option("--steps", type=int, metavar="N", help="VibeVoice: diffusion steps a frame.  [default: 10]"),
-        click.option(
-            "--context",
-            type=click.Choice(["full", "window"]),
-            help="VibeVoice: the whole script in view at once, or passage by passage.  [default: full if it fits]",
-        ),
-    ):
-        function = option(function)
-    return function
+# Settings of a request that some engines know; one that does not know them says so.
+model_options = _together(
+    "speaking",
+    click.option("--guidance", type=float, metavar="X", help="VibeVoice: how strongly the text leads.  [default: 1.3]"),
+    click.option("--steps", type=int, metavar="N", help="VibeVoice: diffusion steps a frame.  [default: 10]"),
+    click.option(
+        "--context",
+        type=click.Choice(["full", "window"]),
+        help="VibeVoice: the whole script in view at once, or passage by passage.  [default: full if it fits]",
+    ),
+)
 
 
-def given(**settings: Any) -> dict[str, Any]:
+def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, without what was left to the engine."""
     return {name: value for name, value in settings.items() if value is not None}
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -83,17 +83,9 @@ def say(
     seed: int,
     turn_silence: float,
     sentence_silence: float,
-    context: str | None,
-    steps: int | None,
-    guidance: float | None,
-    model: str | None,
-    device: str | None,
-    dtype: str | None,
-    kv_dtype: str | None,
-    memory_budget: str | None,
-    lora: str | None,
-    max_characters: int | None,
-    max_minutes: float | None,
+    speaking: dict[str, Any],
+    engine_settings: dict[str, Any],
+    limits: dict[str, Any],
     data: Path | None,
     as_json: bool,
 ) -> None:
@@ -104,15 +96,8 @@ def say(
     settings = load_settings(
         data=data,
         engines=(engine,) if engine else None,
-        engine={
-            "model": model,
-            "device": device,
-            "dtype": dtype,
-            "kv_dtype": kv_dtype,
-            "memory_budget": memory_budget,
-            "lora": lora,
-        },
-        limits={"max_characters": max_characters, "max_minutes": max_minutes},
+        engine=engine_settings,
+        limits=limits,
     )
     out = out or default_target(script, audio_format)
     require_writable(out, subtitles)
@@ -126,7 +111,7 @@ def say(
             loudness=loudness,
             speed=speed,
             seed=seed,
-            settings=given(context=context, steps=steps, guidance=guidance),
+            settings=given(speaking),
             turn_silence_s=turn_silence,
             sentence_silence_s=sentence_silence,
         )
@@ -151,12 +136,7 @@ def resume(
     seed: int | None,
     out: Path | None,
     subtitles: tuple[str, ...],
-    model: str | None,
-    device: str | None,
-    dtype: str | None,
-    kv_dtype: str | None,
-    memory_budget: str | None,
-    lora: str | None,
+    engine_settings: dict[str, Any],
     data: Path | None,
     as_json: bool,
 ) -> None:
@@ -170,14 +150,7 @@ def resume(
     from_s = read_again(job_id, again_from, seed)
     settings = load_settings(
         data=data,
-        engine={
-            "model": model,
-            "device": device,
-            "dtype": dtype,
-            "kv_dtype": kv_dtype,
-            "memory_budget": memory_budget,
-            "lora": lora,
-        },
+        engine=engine_settings,
     )
     with _opened(settings) as host:
         host.free_orphans()

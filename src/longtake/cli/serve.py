@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,14 +43,8 @@ def serve(
     host: str | None,
     port: int | None,
     engines: tuple[str, ...],
-    model: str | None,
-    device: str | None,
-    dtype: str | None,
-    kv_dtype: str | None,
-    memory_budget: str | None,
-    lora: str | None,
-    max_characters: int | None,
-    max_minutes: float | None,
+    engine_settings: dict[str, Any],
+    limits: dict[str, Any],
     speech_max_characters: int | None,
     max_queued_jobs: int | None,
     max_queued_hours: float | None,
@@ -67,20 +62,8 @@ def serve(
         data=data,
         engines=engines,
         server={"host": host, "port": port, "speech_max_characters": speech_max_characters},
-        engine={
-            "model": model,
-            "device": device,
-            "dtype": dtype,
-            "kv_dtype": kv_dtype,
-            "memory_budget": memory_budget,
-            "lora": lora,
-        },
-        limits={
-            "max_characters": max_characters,
-            "max_minutes": max_minutes,
-            "max_queued_jobs": max_queued_jobs,
-            "max_queued_hours": max_queued_hours,
-        },
+        engine=engine_settings,
+        limits=limits | {"max_queued_jobs": max_queued_jobs, "max_queued_hours": max_queued_hours},
         keep={"days": keep_days, "gb": keep_gb},
         worker={"idle_minutes": idle_minutes},
     )

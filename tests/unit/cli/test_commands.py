@@ -406,7 +406,7 @@ def test_every_flag_of_serve_reaches_the_settings(run: Run, server: Server, home
     )
     settings = server.settings
     assert (settings.data, settings.engines, settings.server.speech_max_characters) == (home / "d", ("espeak",), 7)
-    assert tuple(settings.engine.model_dump().values()) == ("m", "cpu", "fp32", "int8", "1GiB", "l")
+    assert tuple(settings.engine.model_dump(exclude={"graphs"}).values()) == ("m", "cpu", "fp32", "int8", "1GiB", "l")
     assert tuple(settings.limits.model_dump().values()) == (5, 6.0, 8, 9.0)
     assert not server.with_studio
     assert server.address[0] == "127.0.0.1"
