@@ -20,6 +20,7 @@ import longtake.wire.jobs
 import longtake.wire.listings
 import longtake.wire.logs
 import longtake.wire.mending
+import longtake.wire.monitor
 import longtake.wire.speech
 from longtake.audio.formats import AudioFormat
 from longtake.config import load_settings
@@ -46,6 +47,7 @@ WIRE = (
     longtake.wire.listings,
     longtake.wire.logs,
     longtake.wire.mending,
+    longtake.wire.monitor,
     longtake.wire.speech,
 )
 EXAMPLES = [(info.split()[1], code) for info, code in fences(PAGE) if info.startswith("json ")]

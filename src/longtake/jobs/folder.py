@@ -145,6 +145,11 @@ class DataFolder:
         return self.root / "reports"
 
     @property
+    def power_limits(self) -> Path:
+        """What cards had before; there only while their power is limited."""
+        return self.root / "power-limits.json"
+
+    @property
     def voices(self) -> Path:
         """Made with the first recording."""
         return recordings_below(self.root)

@@ -10,14 +10,16 @@ What a card does not tell changes nothing, for a while: unknown is neither hot n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from longtake.monitor.probes.records import HARDWARE_SLOWDOWNS, Card
 
 HEAT_REASON = "waits for the GPU to cool"
 """What the reason of a job begins with that waits, or is paused, because of this policy."""
+
+ACTIONS = ("hold", "pause", "go", "resumed")
 
 BLIND_S = 120.0  # so long a level is kept though nobody knows the temperature; cards protect themselves, too
 
@@ -53,6 +55,20 @@ class Heat:
     level: HeatLevel = HeatLevel.NORMAL
     card: int | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeatStatus:
+    """The policy now, for people.
+
+    Attributes:
+        since_s: Wall time at which this level began; None before the first.
+        actions: What was done since the start: ``hold``, ``pause``, ``go`` for levels reached, ``resumed`` for jobs.
+    """
+
+    heat: Heat = Heat()
+    since_s: float | None = None
+    actions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

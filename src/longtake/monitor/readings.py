@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from longtake.monitor.heat import ACTIONS, HeatStatus
 from longtake.monitor.probes.records import Card, GpuReading, GpuState, HostReading, ProcessReading, Throttle
 from longtake.monitor.watch import Samples
 
@@ -75,6 +76,14 @@ def of_host(reading: HostReading) -> Samples:
     found["longtake_host_core_ratio"] = {(str(core),): ratio for core, ratio in enumerate(reading.core_ratios)}
     found["longtake_process_cpu_cores"] = _cores(reading.processes)
     return found
+
+
+def of_heat(status: HeatStatus) -> Samples:
+    """What the heat of the cards demands now, and what was done because of it."""
+    return {
+        "longtake_heat_level": {(): int(status.heat.level)},
+        "longtake_heat_actions_total": {(action,): status.actions.get(action, 0) for action in ACTIONS},
+    }
 
 
 def _cores(processes: Sequence[ProcessReading]) -> dict[tuple[str, ...], float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -97,7 +98,7 @@ class Rollups:
                 cursor = db.execute("INSERT INTO series (name) VALUES (?)", (name,))
                 self._ids[name] = int(cursor.lastrowid or 0)
             packed = np.array([(self._ids[name], *band) for name, band in bands.items()], _PACKED)
-            db.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, packed.tobytes()))
+            db.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, zlib.compress(packed.tobytes(), 1)))
             if self._written % _PRUNE_EVERY == 0:
                 db.execute("DELETE FROM minutes WHERE minute <= ?", (minute - KEEP_DAYS * 24 * 60,))
             self._written += 1
@@ -145,7 +146,7 @@ def _gather(
     place = {number: row for row, number in enumerate(ids)}
     table = np.full((3, len(ids), steps * step_minutes), np.nan, np.float32)
     for minute, blob in rows:
-        packed = np.frombuffer(blob[: len(blob) // _PACKED.itemsize * _PACKED.itemsize], _PACKED)
+        packed = np.frombuffer(zlib.decompress(blob), _PACKED)
         packed = packed[np.isin(packed["id"], list(place))]
         found = [place[int(number)] for number in packed["id"]]
         for part, name in enumerate(("low", "mean", "high")):

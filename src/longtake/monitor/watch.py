@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -127,12 +128,12 @@ class Watch:
 
     def _run(self) -> None:
         while True:
-            began_s = time.monotonic()
             try:
                 self.look()
             except Exception:  # a border: a watch that has died would show its last sight for ever
                 log.exception("the figures could not be taken")
-            if self._stopping.wait(max(0.05, PERIOD_S - (time.monotonic() - began_s))):
+            now_s = time.monotonic()
+            if self._stopping.wait(math.floor(now_s) + PERIOD_S - now_s):  # on the beat: a late look delays no other
                 return
 
     def look(self) -> None:

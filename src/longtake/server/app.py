@@ -9,9 +9,10 @@ from fastapi import FastAPI
 
 from longtake import __version__
 from longtake.config import ServerSettings
-from longtake.monitor import Metrics, Watch
+from longtake.monitor import Curves, Metrics, Watch
 from longtake.monitor.alerts import AlertDesk
 from longtake.monitor.alerts.send import Channels, Sender
+from longtake.monitor.rollups import Rollups
 from longtake.server import (
     admin,
     alerts,
@@ -25,6 +26,7 @@ from longtake.server import (
     jobs,
     listings,
     logs,
+    monitor,
     recordings,
     reports,
     speech,
@@ -53,6 +55,8 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
     in_store, in_logs, in_reports = Hop(), Hop(2, "logs"), Hop(1, "reports")
     log_tail = LogTail(backend.folder.logs, in_logs)
     watch = watch or build_watch(backend)
+    curves = Curves(Rollups(backend.folder.minutes), backend.clock, backend.machine.series)
+    watch.on_sight(curves.add)
     metrics = Metrics(watch.latest, backend.clock)
     sender = Sender(Channels([url.get_secret_value() for url in backend.alerts.urls]))
     desk = AlertDesk(
@@ -74,6 +78,7 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
         yield
         for thread in (desk, sender, watch):
             thread.stop()
+        curves.close()
         if backend.mending is not None:
             backend.mending.close()
         await transients.finish()
@@ -98,6 +103,7 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
     app.include_router(logs.routes(context, in_logs, log_tail))
     app.include_router(alerts.routes(context, desk))
     app.include_router(reports.routes(context, in_reports))
+    app.include_router(monitor.routes(context, backend.machine, watch, curves))
     app.include_router(health.routes(context, Prober(backend, in_store, transients)))
     install_handlers(app)
     # The last one that is added stands outermost.

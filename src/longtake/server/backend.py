@@ -13,7 +13,7 @@ from longtake.core.disk import Cleaned
 from longtake.intake import Intake
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.store import JobStore
-from longtake.monitor import Metrics, Samples
+from longtake.monitor import Machine, Metrics
 from longtake.server.hop import Hop
 from longtake.supervise import Mending, WorkerState, WorkerStatus
 
@@ -32,7 +32,7 @@ class Backend:
         clean: Frees what nobody needs of the data folder, with the cache or without; called in a thread of the store's
             hop. None when the folder is not ours.
         alerts: Where alerts go, and when.
-        figures: Sources of metrics beside those of the server itself; quick, and asked from one thread.
+        machine: Cards, host and heat.
     """
 
     store: JobStore
@@ -42,9 +42,9 @@ class Backend:
     wake: Callable[[str], None]
     clock: Clock
     report: report.Sources
+    machine: Machine
     mending: Mending | None = None
     clean: Callable[[bool], Cleaned] | None = None
-    figures: Sequence[Callable[[], Samples]] = ()
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def worker(self, engine: str) -> WorkerStatus | None:

@@ -46,6 +46,6 @@ def build_watch(backend: Backend) -> Watch:
         disk=backend.folder.disk_bytes,
         stats_folder=backend.folder.run,
         clock=backend.clock,
-        more=backend.figures,
+        more=(backend.machine.samples,),
     )
     return Watch(sources)

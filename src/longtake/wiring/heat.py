@@ -13,15 +13,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from longtake.config import HeatSettings
 from longtake.core.clock import Clock
 from longtake.core.errors import LongtakeError
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
-from longtake.monitor.heat import HEAT_REASON, Heat, HeatLevel, HeatPolicy, Thresholds
+from longtake.monitor.heat import HEAT_REASON, Heat, HeatLevel, HeatPolicy, HeatStatus, Thresholds
 from longtake.monitor.probes.gpus import GpuWatch
 from longtake.monitor.probes.records import GpuReading, GpuState
 from longtake.supervise.answers import WAKE
@@ -32,20 +31,6 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0
 TELL_AGAIN_S = 5.0  # a worker may have been started, or have had no room for orders
 _WORDS = {HeatLevel.NORMAL: GO, HeatLevel.HOLD: HOLD, HeatLevel.PAUSE: PAUSE}
-
-
-@dataclass(frozen=True, slots=True)
-class HeatStatus:
-    """The policy now, for people.
-
-    Attributes:
-        since_s: Wall time at which this level began; None before the first.
-        actions: What was done since the start: ``hold``, ``pause``, ``go`` for levels reached, ``resumed`` for jobs.
-    """
-
-    heat: Heat
-    since_s: float | None
-    actions: Mapping[str, int]
 
 
 class HeatKeeper:

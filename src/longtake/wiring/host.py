@@ -82,7 +82,6 @@ class Host:
             memory_budget=parse_size(budget, "memory_budget") if (budget := settings.engine.memory_budget) else None,
         )
         self._keeper = Keeper(self.store, self.db, self.folder, settings.keep, self.clock)
-        note = self.folder.root / "power-limits.json"
         self._weekly = WeeklyReport(
             report_sources(self.store, self.folder, settings),
             self.folder.reports,
@@ -90,7 +89,7 @@ class Host:
             settings.alerts.urls,
             self.clock,
         )
-        self.cards = Cards(settings, self.intake.engines, self.store, note, self._order, self.clock)
+        self.cards = Cards(settings, self.intake.engines, self.store, self.folder.power_limits, self._order, self.clock)
         self.witness = Witness(self.folder, self.clock)
         self._is_store_checked = False
         self._supervisor: Supervisor | None = None

@@ -15,9 +15,9 @@ from longtake.config import Settings
 from longtake.server import Backend, build_app
 from longtake.server.errors import unfinished_is_told
 from longtake.wiring.address import announced
-from longtake.wiring.figures import figures_of
 from longtake.wiring.host import open_host
 from longtake.wiring.logs import logging_as, stacks_kept
+from longtake.wiring.machine import machine_of
 from longtake.wiring.report import report_sources
 
 # Streams of listeners end by themselves when their client notices; they may not hold up a stop for longer than this.
@@ -40,9 +40,9 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             workers=host.statuses,
             wake=host.wake,
             clock=host.clock,
+            machine=machine_of(host),
             mending=host.mending,
             clean=host.clean,
-            figures=figures_of(host),
             report=report_sources(host.store, host.folder, settings),
             alerts=settings.alerts,
         )

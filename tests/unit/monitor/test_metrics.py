@@ -10,12 +10,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from longtake.core.stats import Counts
 from longtake.monitor import METRICS, Metrics, Watch
-from longtake.monitor.readings import of_gpus, of_host
+from longtake.monitor.heat import Heat, HeatLevel, HeatStatus
+from longtake.monitor.readings import of_gpus, of_heat, of_host
 from tests.support.clock import HandClock
 from tests.unit.monitor.sources import sources, tell
 from tests.unit.monitor.test_readings import GPUS, HOST
 
-HEAT = {"longtake_heat_level": {(): 0.0}, "longtake_heat_actions_total": {("hold",): 2.0}}
+HEAT = HeatStatus(Heat(HeatLevel.HOLD, 0, "hot"), 1.0, {"hold": 1})
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -28,7 +29,7 @@ def clock() -> HandClock:
 def metrics(tmp_path: Path, clock: HandClock) -> Metrics:
     """Of an engine that has everything, on a machine that has everything."""
     folder = tmp_path / "run"
-    watch = Watch(sources(folder, clock, more=(lambda: of_gpus(GPUS), lambda: of_host(HOST), lambda: HEAT)))
+    watch = Watch(sources(folder, clock, more=(lambda: of_gpus(GPUS), lambda: of_host(HOST), lambda: of_heat(HEAT))))
     tell(folder, clock, counts=Counts())
     watch.look()
     clock.sleep(5)

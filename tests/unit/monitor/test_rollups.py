@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 import sqlite3
 import time
 from pathlib import Path
@@ -53,14 +54,18 @@ def test_what_is_older_than_thirty_days_goes(tmp_path: Path) -> None:
     db.close()
 
 
+def random_values() -> dict[str, tuple[float, float, float]]:
+    """What cannot be packed any smaller."""
+    return {f"series_{number}": (random.random(), random.random(), random.random()) for number in range(60)}
+
+
 def test_a_minute_writes_little(tmp_path: Path) -> None:
     rollups = Rollups(tmp_path / "monitor.db")
-    values = {f"series_{number}": (1.0, 2.0, 3.0) for number in range(60)}
-    rollups.add(0, values)
+    rollups.add(0, random_values())
     wal = tmp_path / "monitor.db-wal"
     before = wal.stat().st_size
     for minute in range(1, 61):
-        rollups.add(minute, values)
+        rollups.add(minute, random_values())
     assert (wal.stat().st_size - before) / 60 < 9000, "two pages a minute: 12 MiB a day"
     rollups.close()
     assert (tmp_path / "monitor.db").stat().st_size / 61 * KEEP_DAYS * DAY < 60 << 20, "what thirty days take"
@@ -128,7 +133,7 @@ def test_a_full_disk_damages_nothing(tmp_path: Path) -> None:
     assert rollups._db is not None
     pages = rollups._db.execute("PRAGMA page_count").fetchone()[0]
     rollups._db.execute(f"PRAGMA max_page_count = {pages + 3}")
-    kept = [rollups.add(minute, values) for minute in range(1, 40)]
+    kept = [rollups.add(minute, random_values()) for minute in range(1, 40)]
     assert False in kept, "database or disk is full"
     assert kept[-1], "a new connection has room again"
     assert not (tmp_path / "monitor.db.damaged").exists()

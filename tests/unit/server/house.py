@@ -24,6 +24,10 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Job, QueueLimits, Stretch
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
+from longtake.monitor import Machine
+from longtake.monitor.heat import HeatStatus
+from longtake.monitor.probes.host import HostProbe
+from longtake.monitor.probes.records import GpuReading, GpuState
 from longtake.report import Setup, Sources
 from longtake.script import Limits
 from longtake.server.app import Backend, build_app
@@ -62,13 +66,17 @@ class House:
         self.intake = Intake(self.store, self.folder, self.voices, engines, Limits(20_000, 30.0))
         self.statuses = [WorkerStatus("espeak", WorkerState.READY, None, None, 2, 7)]
         self.woken: list[str] = []
+        self.gpus = GpuReading(GpuState.ABSENT, 0.0, "no NVIDIA driver: it is a test")
+        clock = SystemClock()
+        probe = HostProbe(root, dict, clock)
         self.backend = Backend(
             store=self.store,
             folder=self.folder,
             intake=self.intake,
             workers=lambda: self.statuses,
             wake=self.woken.append,
-            clock=SystemClock(),
+            clock=clock,
+            machine=Machine(lambda: self.gpus, probe, HeatStatus, clock),
             mending=mending,
             clean=clean,
             report=Sources(

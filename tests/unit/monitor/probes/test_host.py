@@ -14,8 +14,7 @@ import pytest
 from longtake.core.clock import SystemClock
 from longtake.monitor.probes.cgroup import read_cgroup
 from longtake.monitor.probes.host import SLOW_EVERY, HostProbe
-from longtake.monitor.probes.records import CgroupReading, HostReading, ProcessReading
-from longtake.monitor.probes.series import host_series
+from longtake.monitor.probes.records import CgroupReading
 
 needs_proc = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="no /proc")
 
@@ -129,31 +128,6 @@ def test_what_is_slow_is_asked_seldom(tmp_path: Path) -> None:
     for _ in range(2 * SLOW_EVERY):
         host.read()
     assert len(asked) == 2
-
-
-def reading(**changes: object) -> HostReading:
-    nothing = dict.fromkeys(HostReading.__dataclass_fields__)
-    given = {"core_ratios": (), "processes": (), "memory_total_bytes": 10, "memory_available_bytes": 4}
-    return HostReading(**(nothing | given | changes))  # type: ignore[arg-type]
-
-
-def test_series_of_the_machine_leave_out_what_is_not_known() -> None:
-    assert host_series(reading()) == {"memory_total_bytes": 10, "memory_used_bytes": 6}
-
-
-def test_processes_of_one_worker_are_one_series() -> None:
-    ours = (
-        ProcessReading(1, "web", None, 5, None, 1),
-        ProcessReading(2, "worker", "espeak", 7, 0.5, 1),
-        ProcessReading(3, "child", "espeak", 1, 0.25, 1),
-        ProcessReading(4, "child", "espeak", 2, 0.25, 1),
-    )
-    found = host_series(reading(processes=ours, cgroup=CgroupReading(None, None, 2.0)))
-    assert found["process_resident_bytes:web"] == 5
-    assert "process_cpu_cores:web" not in found
-    assert found["process_resident_bytes:child/espeak"] == 3
-    assert found["process_cpu_cores:child/espeak"] == 0.5
-    assert "cgroup_memory_used_bytes" not in found
 
 
 def cgroup(root: Path, own: str, files: dict[str, str]) -> CgroupReading | None:
