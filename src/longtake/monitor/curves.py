@@ -2,6 +2,7 @@
 
 A series is a metric with the values of its labels behind a colon: ``longtake_gpu_power_watts:0``. Of a counter it is
 the rate a second, since a sum that only grows shows nothing. Cards have one series more, ``:all``, for all together.
+What engines do is told once more as rates of the last ten seconds (`speech`), which are calmer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from longtake.core.clock import Clock
 from longtake.monitor.catalogue import METRICS
 from longtake.monitor.rollups import KEEP_DAYS, MINUTE_S, Rollups
 from longtake.monitor.series import HOUR_S, Band, Series
+from longtake.monitor.speech import speech_series
 from longtake.monitor.watch import Samples, Sight
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,7 @@ class Curves:
                 rate = self._rate(name, sight.seen_s, value) if is_counter else value
                 if rate is not None:
                     yield name, rate
+        yield from speech_series(sight).items()
 
     def _rate(self, name: str, now_s: float, value: float) -> float | None:
         """A second; None at the first look and after a gap. A counter that began anew has a rate of what it counted."""
