@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -91,7 +91,10 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
-def until(look: Callable[[], Any], holds: Callable[[Any], object], timeout_s: float = 60.0) -> Any:
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], holds: Callable[[T], object], timeout_s: float = 60.0) -> T:
     deadline = time.monotonic() + timeout_s
     while True:
         found = look()
@@ -171,7 +174,7 @@ def test_a_heat_curve_pauses_commits_and_resumes_and_the_audio_is_the_same(data:
         metrics = served.http.get("/metrics").text
         assert 'longtake_heat_actions_total{action="pause"} 1.0' in metrics
         assert 'longtake_gpu_temperature_celsius{gpu="1"} 55.0' in metrics
-        curve = served.http.get("/v1/monitor/series?names=longtake_heat_level&seconds=300").json()["series"][0]
+        curve = served.http.get("/v1/monitor/series?names=heat_level&seconds=300").json()["series"][0]
         assert max(value for value in curve["max"] if value is not None) == 2
         recalled = served.http.get(f"/v1/audio/jobs/{running}/events").text.count("event: recalled")
         assert recalled == 0, "nothing was spoken twice"

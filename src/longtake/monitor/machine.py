@@ -9,6 +9,7 @@ from longtake.core.clock import Clock
 from longtake.monitor.heat import HeatStatus
 from longtake.monitor.probes.host import HostProbe
 from longtake.monitor.probes.records import GpuReading, HostReading
+from longtake.monitor.probes.series import gpu_series, host_series
 from longtake.monitor.readings import of_gpus, of_heat, of_host
 from longtake.monitor.watch import Samples
 
@@ -42,6 +43,13 @@ class Machine:
     def latest(self) -> MachineReading | None:
         """None before the first look."""
         return self._latest
+
+    def series(self) -> dict[str, float]:
+        """The latest look, as series of the monitor."""
+        if (reading := self._latest) is None:
+            return {}
+        heat = {"heat_level": float(reading.heat.heat.level)}
+        return gpu_series(reading.gpus) | host_series(reading.host) | heat
 
     def samples(self) -> Samples:
         """Look, and give it as metrics: a source of the watch."""

@@ -62,7 +62,7 @@ def routes(context: Context, machine: Machine, watch: Watch, curves: Curves) -> 
     ) -> SeriesList:
         """Figures over the last `seconds`, in at most `steps` steps; up to an hour by seconds, beyond that by minutes.
 
-        `names` are separated by commas; a metric alone stands for all its series. Without any, the names there are.
+        `names` are separated by commas; words without a colon stand for all that begin so. Without any, the names.
         """
         # Not through the hop: thirty days take a moment, and nobody else is to wait for them.
         return await asyncio.to_thread(_series, curves, [name for name in names.split(",") if name], seconds, steps)

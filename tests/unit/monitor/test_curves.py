@@ -8,11 +8,10 @@ import pytest
 
 from longtake.monitor.curves import Curves, Window
 from longtake.monitor.rollups import Rollups
-from longtake.monitor.watch import Sight
+from longtake.monitor.watch import Samples, Sight
 from tests.support.clock import HandClock
 
-TEMPERATURE, POWER = "longtake_gpu_temperature_celsius", "longtake_gpu_power_watts"
-AUDIO = "longtake_engine_audio_seconds_total"
+TEMPERATURE = "gpu_temperature_celsius:0"
 
 
 class Told:
@@ -22,10 +21,12 @@ class Told:
         self.clock = HandClock()
         self.clock.wall_shift_s = -self.clock.wall_s() % 60  # a minute begins
         self.rollups = Rollups(root / "monitor.db")
-        self.curves = Curves(self.rollups, self.clock)
+        self.machine: Mapping[str, float] = {}
+        self.curves = Curves(self.rollups, self.clock, lambda: self.machine)
 
-    def look(self, samples: Mapping[str, Mapping[tuple[str, ...], float]]) -> None:
-        self.curves.add(Sight(self.clock.now_s, samples, {}, {}))
+    def look(self, machine: Mapping[str, float], samples: Samples | None = None) -> None:
+        self.machine = machine
+        self.curves.add(Sight(self.clock.now_s, samples or {}, {}, {}))
         self.clock.sleep(1)
 
     def window(self, name: str, **asked: int) -> Window:
@@ -42,66 +43,38 @@ def told(tmp_path: Path) -> Told:
     return Told(tmp_path)
 
 
-def test_series_are_metrics_with_their_labels(told: Told) -> None:
-    told.look(
-        {
-            "longtake_jobs": {("espeak", "queued"): 3},
-            "longtake_host_cpu_ratio": {(): 0.5},
-            "longtake_build_info": {("0.1",): 1},
-        }
-    )
-    assert told.curves.names() == ["longtake_host_cpu_ratio", "longtake_jobs:espeak/queued"]
-    told.curves.close()
-
-
-def test_all_cards_together(told: Told) -> None:
-    told.look({TEMPERATURE: {("0",): 50, ("1",): 70}, POWER: {("0",): 100, ("1",): 200}})
-    told.look({"longtake_gpu_utilisation_ratio": {("0",): 0.5, ("1",): 1.0}})
-    window = told.curves.window(
-        [f"{TEMPERATURE}:all", f"{POWER}:all", "longtake_gpu_utilisation_ratio:all"], seconds=2, steps=2
-    )
-    assert known(window, f"{TEMPERATURE}:all") == [70, None]
-    assert known(window, f"{POWER}:all") == [300, None]
-    assert known(window, "longtake_gpu_utilisation_ratio:all") == [None, 0.75]
-    told.curves.close()
-
-
-def test_of_a_counter_it_is_the_rate(told: Told) -> None:
-    for audio_s in (100, 105, 107, 107, 2, 6):  # it began anew
-        told.look({AUDIO: {("espeak",): audio_s}})
-    told.clock.sleep(10)
-    told.look({AUDIO: {("espeak",): 1000}})
-    window = told.window(f"{AUDIO}:espeak", seconds=17, steps=17)
-    assert known(window, f"{AUDIO}:espeak")[:6] == [None, 5, 2, 0, 2, 4]
-    assert known(window, f"{AUDIO}:espeak")[-1] is None, "over a gap there is no rate of this second"
+def test_a_look_has_the_machine_and_what_is_spoken(told: Told) -> None:
+    told.look({"cpu_ratio": 0.5}, {"longtake_queue_jobs": {(): 3.0}})
+    assert {"cpu_ratio", "queue_jobs"} <= set(told.curves.names())
+    assert known(told.window("queue_jobs", seconds=1, steps=1), "queue_jobs") == [3]
     told.curves.close()
 
 
 def test_a_window_ends_with_the_second_that_was_looked_at_last(told: Told) -> None:
     for celsius in range(10):
-        told.look({TEMPERATURE: {("0",): celsius}})
-    window = told.window(f"{TEMPERATURE}:0", seconds=4, steps=2)
+        told.look({TEMPERATURE: celsius})
+    window = told.window(TEMPERATURE, seconds=4, steps=2)
     assert (window.step_s, window.steps) == (2, 2)
-    assert known(window, f"{TEMPERATURE}:0", "low") == [6, 8]
-    assert known(window, f"{TEMPERATURE}:0", "high") == [7, 9]
+    assert known(window, TEMPERATURE, "low") == [6, 8]
+    assert known(window, TEMPERATURE, "high") == [7, 9]
     assert window.from_s == pytest.approx(told.clock.wall_s() - 4)
     told.curves.close()
 
 
 def test_when_nobody_looks_any_more_the_curve_ends(told: Told) -> None:
-    told.look({TEMPERATURE: {("0",): 50}})
+    told.look({TEMPERATURE: 50})
     told.clock.sleep(60)
-    assert known(told.window(f"{TEMPERATURE}:0", seconds=10, steps=10), f"{TEMPERATURE}:0") == [None] * 10
+    assert known(told.window(TEMPERATURE, seconds=10, steps=10), TEMPERATURE) == [None] * 10
     told.curves.close()
 
 
 def test_minutes_are_rolled_up_also_the_one_that_has_begun(told: Told, tmp_path: Path) -> None:
     minute = int(told.clock.wall_s() // 60)
     for tick in range(150):
-        told.look({TEMPERATURE: {("0",): tick}})
+        told.look({TEMPERATURE: tick})
     told.curves.close()
     rollups = Rollups(tmp_path / "monitor.db")
-    band = rollups.bands([f"{TEMPERATURE}:0"], until=minute + 2, steps=3, step_minutes=1)[f"{TEMPERATURE}:0"]
+    band = rollups.bands([TEMPERATURE], until=minute + 2, steps=3, step_minutes=1)[TEMPERATURE]
     assert list(band.low) == [0, 60, 120]
     assert list(band.mean) == [29.5, 89.5, 134.5]
     assert list(band.high) == [59, 119, 149]
@@ -110,12 +83,12 @@ def test_minutes_are_rolled_up_also_the_one_that_has_begun(told: Told, tmp_path:
 
 def test_a_day_comes_from_minutes_and_from_before_a_restart(told: Told, tmp_path: Path) -> None:
     for tick in range(120):
-        told.look({TEMPERATURE: {("0",): tick}})
+        told.look({TEMPERATURE: tick})
     told.curves.close()
-    again = Curves(Rollups(tmp_path / "monitor.db"), told.clock)
-    window = again.window([f"{TEMPERATURE}:0"], seconds=24 * 3600, steps=300)
+    again = Curves(Rollups(tmp_path / "monitor.db"), told.clock, dict)
+    window = again.window([TEMPERATURE], seconds=24 * 3600, steps=300)
     assert (window.step_s, window.steps) == (300, 288)
     assert window.from_s == told.clock.wall_s() - 24 * 3600
-    assert known(window, f"{TEMPERATURE}:0")[-1] == 59.5
-    assert f"{TEMPERATURE}:0" in again.names()
+    assert known(window, TEMPERATURE)[-1] == 59.5
+    assert TEMPERATURE in again.names()
     again.close()

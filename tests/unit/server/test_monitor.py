@@ -158,11 +158,11 @@ def test_readers_are_bounded_and_a_seat_is_free_again(house: House, monkeypatch:
 def test_series_by_name_by_metric_and_by_steps(house: House) -> None:
     with TestClient(house.app, base_url="http://127.0.0.1") as client:
         wait_until(lambda: len(client.get("/v1/monitor/series").json()["names"]) > 5)
-        wait_until(lambda: "longtake_host_core_ratio:0" in client.get("/v1/monitor/series").json()["names"])
-        one = client.get("/v1/monitor/series?names=longtake_host_memory_size_bytes&seconds=60&steps=30").json()
-        cores = client.get("/v1/monitor/series?names=longtake_host_core_ratio").json()
-        nobody = client.get("/v1/monitor/series?names=longtake_nobody").json()
-        day = client.get("/v1/monitor/series?names=longtake_host_load&seconds=86400").json()
+        wait_until(lambda: "cpu_core_ratio:0" in client.get("/v1/monitor/series").json()["names"])
+        one = client.get("/v1/monitor/series?names=memory_total_bytes&seconds=60&steps=30").json()
+        cores = client.get("/v1/monitor/series?names=cpu_core_ratio").json()
+        nobody = client.get("/v1/monitor/series?names=nobody").json()
+        day = client.get("/v1/monitor/series?names=load_1m&seconds=86400").json()
     assert (one["step_seconds"], one["steps"], one["names"]) == (2, 30, [])
     [series] = one["series"]
     assert len(series["min"]) == len(series["mean"]) == len(series["max"]) == 30
@@ -189,7 +189,7 @@ def test_too_many_series_at_once_are_refused(house: House, monkeypatch: pytest.M
     monkeypatch.setattr(monitor, "MAX_SERIES", 0)
     with TestClient(house.app, base_url="http://127.0.0.1") as client:
         wait_until(lambda: client.get("/v1/monitor/series").json()["names"])
-        answer = client.get("/v1/monitor/series?names=longtake_host_load")
+        answer = client.get("/v1/monitor/series?names=load_1m")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_many_series")
 
 

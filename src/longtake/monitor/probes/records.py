@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-Source = Callable[[], Mapping[str, float]]
-"""What the sampler asks once a second: name of a series → value now.
-
-A name is words with the unit last, then a colon and which one, if there are several: ``gpu_power_watts:0``. What is not
-known is left out. It must be quick and not block; it is called in the sampler's thread.
-"""
 
 
 class Throttle(StrEnum):
