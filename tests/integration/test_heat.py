@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,6 +181,10 @@ def test_a_heat_curve_pauses_commits_and_resumes_and_the_audio_is_the_same(data:
         assert recalled == 0, "nothing was spoken twice"
 
 
+def has_spoken(passages: int, job: Job) -> bool:
+    return job.passages_done > passages or job.state is State.DONE
+
+
 @pytest.mark.timeout(200)
 def test_of_an_engine_without_rounding_not_a_byte_is_another(tmp_path: Path) -> None:
     """espeak heats no card; here it is told to rest as if it did, again and again."""
@@ -204,11 +209,8 @@ def test_of_an_engine_without_rounding_not_a_byte_is_another(tmp_path: Path) -> 
         job = host.intake.submit(request)[0]
         pauses = 0
         while host.store.job(job.id).state is not State.DONE:
-            done = host.store.job(job.id).passages_done
-            until(
-                lambda: host.store.job(job.id),
-                lambda now, done=done: now.passages_done > done + 8 or now.state is State.DONE,
-            )
+            more = host.store.job(job.id).passages_done + 8
+            until(partial(host.store.job, job.id), partial(has_spoken, more))
             at(90)
             now = until(lambda: host.store.job(job.id), lambda now: now.state in (State.PAUSED, State.DONE))
             pauses += now.state is State.PAUSED
@@ -227,10 +229,10 @@ def test_what_heat_paused_goes_on_after_the_server_was_killed_and_a_users_pause_
     with serving(data, driver) as served:
         mine, hot = submit(served), submit(served)
         for job in (mine, hot):
-            until(lambda job=job: spoken_s(served, job), lambda seconds: seconds > 0.5)
+            until(partial(spoken_s, served, job), lambda seconds: seconds > 0.5)
         driver.set(index=1, throttles=0x40)
         for job in (mine, hot):
-            told = until(lambda job=job: job_of(served, job), lambda each: each["state"] == "paused")
+            told = until(partial(job_of, served, job), lambda each: each["state"] == "paused")
             assert "card 1 has 55 °C and slows itself down (hardware_thermal)" in told["reason"]
         served.http.post(f"/v1/audio/jobs/{mine}/pause")
         assert job_of(served, mine)["reason"] is None
