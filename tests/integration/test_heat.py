@@ -132,6 +132,11 @@ def heat(served: Served) -> Any:
     return served.http.get("/v1/monitor").json()["heat"]
 
 
+def reason_of_readiness(served: Served) -> str | None:
+    reason: str | None = served.http.get("/readyz").json()["engines"]["vibevoice"]["reason"]
+    return reason
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_heat_curve_pauses_commits_and_resumes_and_the_audio_is_the_same(data: Path, driver: Driver) -> None:
@@ -241,9 +246,8 @@ def test_what_heat_paused_goes_on_after_the_server_was_killed_and_a_users_pause_
         time.sleep(3)
         until(lambda: heat(served), lambda each: each["level"] == "pause")
         assert job_of(served, hot)["state"] == "paused", "the card is still slowed down"
-        ready = served.http.get("/readyz")
-        assert ready.status_code == 503
-        assert "it waits for the GPU to cool: card 1 has 55 °C" in ready.json()["engines"]["vibevoice"]["reason"]
+        why_not = partial(reason_of_readiness, served)
+        until(why_not, lambda reason: "it waits for the GPU to cool: card 1 has 55 °C" in (reason or ""))
         served.kill()
         driver.set(index=1, throttles=0)
         served.start()
