@@ -1,8 +1,11 @@
-"""What a device really holds while so many streams speak, against what admission counts. The last line is JSON.
+"""What a device holds against what `longtake plan` says, of jobs side by side. Last line: JSON; exit code 1: it is off.
 
-Counted are weights, keys and values, and states of the convolutions; the workspace of a beat is an upper estimate and
-only a bound. Measured is what torch reserved on a GPU at its highest; on a CPU resident memory of this process, less
-what it was before anything was loaded, of which the rows of the embedding that nobody reads are no part.
+    weights   the model that stays, and the states of all places
+    kv        rows of so many jobs of so many minutes, written to their ends
+    peak      the most while as many streams are spoken beside those rows: plan's workspace is an upper estimate
+
+Measured on CUDA is what torch has allocated, and at the peak what it has reserved; on a CPU resident memory of this
+process, less what it was before. Weights, keys and values must be within 5 %, the peak no more than 5 % above.
 """
 
 from __future__ import annotations
@@ -11,86 +14,90 @@ import argparse
 import json
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from benchmarks.engine import DTYPES, prompt
 from benchmarks.ours import Ours
+from longtake.engines.vibevoice.budget import MAX_ACTIVE
+from longtake.engines.vibevoice.footprint import EMBEDDING
+from longtake.engines.vibevoice.memory_plan import Wish, plan_memory
 from longtake.engines.vibevoice.quantization import read_dtype
 from longtake.engines.vibevoice.random_model import build_random
-from longtake.engines.vibevoice.workspace import workspace_bytes
+from longtake.engines.vibevoice.shapes import random_config
 from longtake.nn.affine import pack_all
-from longtake.nn.kv import KVStore
 from longtake.nn.memory import give_back
+
+BAR = 0.05
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="random:1.5b")
-    parser.add_argument("--dtype", default="bf16", help="with the type of all else: bf16, int8+bf16, int4+head+bf16")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="random:1.5b", help="random:NAME")
+    parser.add_argument("--dtype", default="bf16", help="fp32, fp16, bf16, int8+bf16, int4+bf16 …")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--streams", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=4096)
-    parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each job")
+    parser.add_argument("--streams", type=int, default=4, help="jobs, and streams that are spoken")
+    parser.add_argument("--frames", type=int, default=10, help="that are spoken of each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch.ones(64, 64) @ torch.ones(64, 64)  # what torch takes by itself
-    is_cuda = arguments.device.startswith("cuda")
-    before = 0 if is_cuda else resident_bytes()
-    quantization, kind = read_dtype(arguments.dtype)
-    model = build_random(
-        arguments.model.removeprefix("random:"), dtype=DTYPES[kind], device=arguments.device, quantization=quantization
-    )
+    device, is_cuda = torch.device(arguments.device), arguments.device.startswith("cuda")
+    name = arguments.model.removeprefix("random:")
+    quantization, rest = read_dtype(arguments.dtype)
+    kind = "bf16" if rest == "auto" else rest
+    config = replace(random_config(name), quantization=quantization)
+    wish = Wish(config, arguments.minutes, arguments.streams, 1 << 50, on_host=not is_cuda, dtype=kind, is_bytes=True)
+    plan = plan_memory(wish)
+    codec = torch.float32 if kind == "fp16" else None
+    toy = build_random("tiny", dtype=DTYPES[kind], device=device, codec_dtype=codec)
+    Ours(toy, 1).speak(prompt(32), 2)  # so that libraries have taken what they take by themselves
+    del toy
+    give_back()
+    before = held_bytes(device)
+    model = build_random(name, dtype=DTYPES[kind], device=device, codec_dtype=codec, quantization=quantization)
     model.acoustic_tokenizer.encoder = None
     pack_all(model)
+    ours = Ours(model, MAX_ACTIVE)
     give_back()
-    ours = Ours(model, arguments.streams)
-    decoder = model.config.decoder
-    counted = {
-        "weights": model.weights_bytes - (0 if is_cuda else model.language_model.embed_tokens.weight.nbytes),
-        "keys_and_values": arguments.streams
-        * KVStore.row_bytes(
-            layers=decoder.num_hidden_layers,
-            kv_heads=decoder.num_key_value_heads,
-            head_dim=decoder.head_dim,
-            dtype=model.dtype,
-            capacity=arguments.tokens + 2 * arguments.frames + 3,
-        ),
-        "convolutions": ours.runner.state_bytes,
+    weights = held_bytes(device) - before
+    rows = [ours.runner.kv.open_row(plan.rows.positive) for _ in range(arguments.streams)]
+    rows += [ours.runner.kv.open_row(plan.rows.negative) for _ in range(arguments.streams)]
+    for row in rows:
+        for keys, values in ours.runner.kv._rows[row].layers:
+            keys.fill_(1)
+            values.fill_(1)
+    kv = held_bytes(device) - before - weights
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    ours.speak(prompt(4096 if is_cuda else 256), arguments.frames, streams=arguments.streams)
+    peak = torch.cuda.max_memory_reserved(device) if is_cuda else peak_resident_bytes() - before
+    unwritten = 0 if is_cuda else plan.resident[EMBEDDING]  # of a random model, but for a handful of rows
+    planned = {
+        "weights": plan.weights_bytes - unwritten + plan.state_bytes,
+        "kv": plan.kv_bytes,
+        "peak": plan.weights_bytes - unwritten + plan.state_bytes + plan.kv_bytes + plan.workspace_bytes,
     }
-    bound = workspace_bytes(
-        model.config,
-        itemsize=model.dtype.itemsize,
-        codec_itemsize=model.codec_dtype.itemsize,
-        positions=512,
-        streams=arguments.streams,
-        frames=8,
-    )
-    ours.speak(prompt(arguments.tokens), arguments.frames, streams=arguments.streams)
-    measured = torch.cuda.max_memory_reserved() if is_cuda else peak_resident_bytes() - before
-    total = sum(counted.values())
-    for name, each in counted.items():
-        print(f"{name:16} {each / 1e6:10.1f} MB")
-    print(f"{'counted':16} {total / 1e6:10.1f} MB, and at most {bound / 1e6:.1f} MB of workspace")
-    print(f"{'measured':16} {measured / 1e6:10.1f} MB")
-    print(
-        json.dumps(
-            {
-                "model": arguments.model,
-                "dtype": arguments.dtype,
-                "device": arguments.device,
-                "counted_bytes": total,
-                "workspace_bound_bytes": bound,
-                "measured_bytes": measured,
-                "measured_over_counted": round(measured / total, 3),
-                "is_within": measured <= total + bound,
-            }
-        )
-    )
+    measured = {"weights": weights, "kv": kv, "peak": peak}
+    ratios = {part: round(measured[part] / planned[part], 4) for part in planned}
+    is_within = all(abs(ratios[part] - 1) <= BAR for part in ("weights", "kv")) and ratios["peak"] <= 1 + BAR
+    for part, ratio in ratios.items():
+        print(f"{part:8} {measured[part] / 1e6:10.1f} MB of {planned[part] / 1e6:10.1f} MB planned  {ratio:.3f}")
+    told = {
+        "model": arguments.model,
+        "dtype": arguments.dtype,
+        "device": arguments.device,
+        "streams": arguments.streams,
+    }
+    told |= {"planned_bytes": planned, "measured_bytes": measured, "ratios": ratios, "is_within_bar": is_within}
+    print(json.dumps(told))
+    sys.exit(not is_within)
 
 
-def resident_bytes() -> int:
+def held_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
 

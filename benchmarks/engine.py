@@ -19,8 +19,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.floor import frame_bytes, read_bytes_per_s
 from benchmarks.ours import Ours, Spoken
 from benchmarks.rival import Rival
+from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import START
 from longtake.engines.vibevoice.random_model import build_random
 from longtake.nn.affine import pack_all
@@ -69,8 +71,12 @@ def main() -> None:
     if rival is not None:
         result["largest_difference"] = _same_sound(ours, rival, model.device)
         lines += [f"Largest difference of our sound from transformers': {result['largest_difference']:.1e}.", ""]
+    if "graphs" in ours.tellers:
+        result["graph_eager_difference"] = _graph_is_eager(ours)
+        lines += [f"Largest difference of a sample, graphs from eager: {result['graph_eager_difference']:.1e}.", ""]
     speeds = _take_turns(ours, rival, arguments)
     lines += _speed_table(speeds, arguments.streams, result)
+    lines += _floor(model, result)
     lines += _part_table(ours, arguments, result)
     lines += _context_table(ours, arguments, result)
     table = "\n".join(lines)
@@ -95,6 +101,34 @@ def _same_sound(ours: Ours, rival: Rival, device: torch.device) -> float:
     return difference
 
 
+def _graph_is_eager(ours: Ours) -> float:
+    """Largest difference of six frames' samples. In fp32 at most 1e-3; in half precision each rounding counts."""
+    said = {}
+    for how, teller in ours.tellers.items():
+        ours.runner.teller = teller
+        said[how] = torch.cat(ours.speak(prompt(PROMPT_TOKENS), 6, seed=1).audio).float()
+    difference = float((said["graphs"] - said["eager"]).abs().max())
+    limit = 1e-3 if ours.model.dtype == torch.float32 else 0.5
+    if difference > limit:
+        raise SystemExit(f"Graphs do not say the same: they differ by {difference:.1e}, and {limit:.0e} is allowed.")
+    return difference
+
+
+def _floor(model: VibeVoiceModel, result: dict[str, Any]) -> list[str]:
+    count, speed = frame_bytes(model), read_bytes_per_s(model.device)
+    result["floor"] = {
+        "frame_bytes": count,
+        "bytes_per_s": round(speed),
+        "frame_ms": round(1000 * count / speed, 2),
+        "rtf": round(count / speed / FRAME_S, 4),
+    }
+    return [
+        f"A frame of one stream reads {count / 1e9:.2f} GB of weights; a copy here reads and writes {speed / 1e9:.0f} "
+        f"GB/s: no less than {result['floor']['frame_ms']} ms, RTF {result['floor']['rtf']}.",
+        "",
+    ]
+
+
 def _take_turns(ours: Ours, rival: Rival | None, arguments: argparse.Namespace) -> Speeds:
     speeds, ids, frames = Speeds(), prompt(PROMPT_TOKENS), arguments.frames
     device = ours.model.device
@@ -104,9 +138,11 @@ def _take_turns(ours: Ours, rival: Rival | None, arguments: argparse.Namespace) 
             for who, third in ((SHIPPED, True), (REPAIRED, False)):
                 said = rival.speak(torch.tensor([ids], device=device), frames, has_third_forward=third)
                 found.add(who, said.frame_s, said.cpu_s)
-        for streams in arguments.streams:
-            spoken = ours.speak(ids, frames, streams=streams)
-            found.add(f"{streams}", spoken.frame_s, spoken.cpu_s)
+        for how, teller in ours.tellers.items():
+            ours.runner.teller = teller
+            for streams in arguments.streams:
+                spoken = ours.speak(ids, frames, streams=streams)
+                found.add(f"{streams} {how}", spoken.frame_s, spoken.cpu_s)
         if turn >= 0:
             for who in found.wall_s:
                 speeds.wall_s[who] += found.wall_s[who]
@@ -119,18 +155,21 @@ def _speed_table(speeds: Speeds, streams: list[int], result: dict[str, Any]) -> 
     wall = {who: statistics.median(each) for who, each in speeds.wall_s.items()}
     cpu = {who: statistics.median(each) for who, each in speeds.cpu_s.items()}
     lines = [
-        "| | ms a frame | CPU ms a frame | audio s / s | × as shipped | × without third forward | × by CPU time |",
-        "|---|---|---|---|---|---|---|",
+        "| | ms a frame | CPU ms a frame | audio s / s | RTF of each | × as shipped | × without third forward "
+        "| × by CPU time |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     result["speeds"] = []
     for who, frame_s in wall.items():
-        count = int(who) if who.isdigit() else 1
+        first, how = who.split(" ", 1)
+        count = int(first) if first.isdigit() else 1
         row: dict[str, Any] = {
-            "who": f"longtake, {who} stream{'s' * (count > 1)}" if who.isdigit() else who,
+            "who": f"longtake, {first} stream{'s' * (count > 1)}, {how}" if first.isdigit() else who,
             "streams": count,
             "frame_ms": round(1000 * frame_s, 2),
             "frame_cpu_ms": round(1000 * cpu[who], 2),
             "audio_s_per_s": round(count * FRAME_S / frame_s, 3),
+            "rtf": round(frame_s / FRAME_S, 4),
         }
         if SHIPPED in wall:
             row["times_shipped"] = round(count * wall[SHIPPED] / frame_s, 2)
@@ -146,6 +185,7 @@ _COLUMNS = (
     "frame_ms",
     "frame_cpu_ms",
     "audio_s_per_s",
+    "rtf",
     "times_shipped",
     "times_repaired",
     "times_shipped_by_cpu",

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.rival import GUIDANCE
+from benchmarks.rival import GUIDANCE, STEPS
+from longtake.engines.vibevoice.eager import Teller
 from longtake.engines.vibevoice.feed import Feed
+from longtake.engines.vibevoice.graphs import use_graphs
 from longtake.engines.vibevoice.model import VibeVoiceModel
 from longtake.engines.vibevoice.names import DIFFUSION, START
 from longtake.engines.vibevoice.prompt import Prompt
@@ -47,11 +49,18 @@ class GivenNoise:
 
 
 class Ours:
-    """A runner with room for so many streams."""
+    """A runner with room for so many streams.
+
+    Attributes:
+        tellers: How it may tell its steps: ``eager``, and ``graphs`` where the device has them. The latter is set.
+    """
 
     def __init__(self, model: VibeVoiceModel, slots: int) -> None:
         self.model = model
         self.runner = Runner(model, slots)
+        self.tellers: dict[str, Teller] = {"eager": self.runner.teller}
+        if use_graphs(self.runner, slots) is None:
+            self.tellers["graphs"] = self.runner.teller
         self._late: list[Frame] = []
 
     def speak(self, ids: list[int], frames: int, *, streams: int = 1, seed: int = 0, has_parts: bool = False) -> Spoken:
@@ -76,7 +85,7 @@ class Ours:
             feed,
             chooser=Scripted([DIFFUSION] * (frames + 1)),
             noise=GivenNoise(seed, frames),  # type: ignore[arg-type]
-            table=solver_table(10, Solver.ODE),
+            table=solver_table(STEPS, Solver.ODE),
             guidance=GUIDANCE,
             capacity=len(feed) + frames + 1,
             context=frames + 2,

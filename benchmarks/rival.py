@@ -25,6 +25,7 @@ from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, EMBEDDIN
 from longtake.engines.vibevoice.solver import Solver, SolverTable, solver_table
 
 GUIDANCE = 1.3
+STEPS = 10
 
 
 @dataclass(slots=True)
@@ -61,7 +62,13 @@ class Rival:
         self._use_diffusers = use_diffusers
 
     def speak(
-        self, ids: Tensor, frames: int, *, steps: int = 10, has_third_forward: bool = True, guidance: float = GUIDANCE
+        self,
+        ids: Tensor,
+        frames: int,
+        *,
+        steps: int = STEPS,
+        has_third_forward: bool = True,
+        guidance: float = GUIDANCE,
     ) -> Spoken:
         """So many frames after a prompt without voices, whatever the weights would choose.
 
@@ -124,7 +131,7 @@ class TableSolver:
     """The part of a diffusers scheduler that `generate` calls, from our table of constants."""
 
     def __init__(self) -> None:
-        self._table: SolverTable = solver_table(10, Solver.ODE)
+        self._table: SolverTable = solver_table(STEPS, Solver.ODE)
         self._previous: Tensor | None = None
         self._index = 0
         self.timesteps = torch.tensor(self._table.timesteps)
