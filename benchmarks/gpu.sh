@@ -10,7 +10,7 @@
 #   PYTHON   python3
 #
 # Steps are told as graphs and one by one, in turns. The last line is JSON. It fails when a part fails; the parts behind
-# it are run all the same. PARTS names those to be run: parity tests engine large memory.
+# it are run all the same. PARTS names those to be run: parity quantization tests engine large memory.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -25,12 +25,13 @@ failed=0
 part() {  # NAME COMMAND…
 	local name=$1
 	shift
-	case " ${PARTS:-parity tests engine large memory} " in *" ${name%%-*} "*) ;; *) return ;; esac
+	case " ${PARTS:-parity quantization tests engine large memory} " in *" ${name%%-*} "*) ;; *) return ;; esac
 	echo "== $name"
 	"$PYTHON" -m "$@" | tee "$OUT/$name.log" || failed=1
 }
 
 part parity benchmarks.parity --device "$DEVICE"
+part quantization benchmarks.quantization --device "$DEVICE"
 if [ "$DEVICE" != cpu ] && "$PYTHON" -c 'import pytest' 2>/dev/null; then
 	part tests pytest -q tests/gpu tests/unit/nn/test_flash.py
 fi

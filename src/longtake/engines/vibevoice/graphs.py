@@ -1,6 +1,6 @@
 """The parts of a step as CUDA graphs: recorded once for each size of a batch, then told in one call each.
 
-A frame is some 2,500 small operations; told one by one they take longer than the device needs for them (ADR 18). A
+A frame is some 2,500 small operations; told one by one they take longer than the device needs for them (ADR 20). A
 recording reads and writes the same addresses for ever, so all it works on stays where it is: the board, the
 convolutions' states, and the buffers here, into which each step writes who takes part. Rows of keys and values come and
 go: the recording finds them by a table of addresses (`nn/flash`). Batches are filled up to the next recorded size with
