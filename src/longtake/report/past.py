@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from longtake.jobs.history import History, PastJob
 from longtake.jobs.states import OWNED, State
+from longtake.monitor.heat import HEAT_REASON
 from longtake.report.records import Cause, Failure, Interruption, Load, Measured, SlowJob, Speed
 from longtake.report.speed import slow_since
 
@@ -26,7 +27,7 @@ REASONS: Mapping[str, Cause] = {
     "waits for memory, fewer jobs": Cause.OUT_OF_MEMORY,
     "waits for memory": Cause.MEMORY_TAKEN,
     "disk full": Cause.DISK_FULL,
-    "waits for the GPU to cool": Cause.HEAT,
+    HEAT_REASON: Cause.HEAT,
 }
 
 

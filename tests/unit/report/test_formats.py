@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import pytest
 
 from longtake.report import FORMATS, LANGUAGES, gather, in_short, phrases, render
+from longtake.report.html import to_html
 from longtake.report.outline import to_outline
 from longtake.report.phrases import ADVICE, TEXT
 from longtake.report.pictures import draw
@@ -227,6 +228,16 @@ def test_what_looks_like_markup_stays_text() -> None:
     text = render(report, "md", "en", UTC)
     assert "onerror=" not in text
     assert "\n# z" not in text
+
+
+def test_a_picture_cannot_end_its_script() -> None:
+    words = Words("en", UTC)
+    figure = draw(REPORT, words, UTC)["load"]
+    figure["data"][0]["name"] = "</script><b>x"
+    html = to_html(to_outline(REPORT, words), {"load": figure}, "en")
+    assert "<b>x" not in html
+    [data] = re.findall(r"<script[^>]*data-figure>(.*?)</script>", html)
+    assert json.loads(data) == figure
 
 
 def test_html_asks_nobody_for_anything() -> None:

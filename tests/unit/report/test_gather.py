@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from longtake.jobs.records import Cut
+from longtake.monitor.heat import HEAT_REASON
 from longtake.report import Report, gather
 from longtake.report.gather import BYTES_PER_HOUR
 from longtake.report.past import rank
@@ -89,7 +90,7 @@ def test_interruptions_by_cause(past: Past) -> None:
         (f"{DISK_FULL_REASON}: no room", Cause.DISK_FULL),
         (ran_out("CUDA has no room"), Cause.OUT_OF_MEMORY),
         (f"{WAITS_FOR_MEMORY}: other programs have taken it", Cause.MEMORY_TAKEN),
-        ("waits for the GPU to cool: card 0 has 88 °C", Cause.HEAT),
+        (f"{HEAT_REASON}: card 0 has 88 °C", Cause.HEAT),
     ):
         job = past.interrupted(reason)
         past.clock.sleep(1)
