@@ -1,7 +1,7 @@
 """Thirty days, minute by minute, in a SQLite file of their own. Losing it loses curves, and nothing else.
 
 One row a minute, with lowest, mean and highest of every series packed into it: a row of each series would write sixty
-pages a minute where this writes one or two (ADR 18). A file that is damaged is set aside, and a full disk costs the
+pages a minute where this writes one or two (ADR 23). A file that is damaged is set aside, and a full disk costs the
 minutes that it lasts.
 """
 
