@@ -1,6 +1,6 @@
 """Resident memory and time of a step along a job of ninety minutes, and of one of nine, in real workers.
 
-    passages  spoken passage by passage, the two before in view: what a long script is
+    passages  spoken passage by passage, the two before in view: a script that is longer than the window
     window    one passage, all of it in view to its end: the most that a model of this window can hold
 
 Each job is submitted to a store of its own and spoken by a fresh worker process, one thread, the same budget. What is
@@ -33,7 +33,7 @@ from longtake.config import EngineSettings, Settings
 from longtake.core.records import Line, Passage
 from longtake.core.stats import read_stats, stats_path
 from longtake.engines.vibevoice.about import INFO
-from longtake.engines.vibevoice.budget import FRAMES_PER_S, PAST_PASSAGES, WINDOWED_PASSAGE_S
+from longtake.engines.vibevoice.budget import FRAMES_PER_S, PAST_PASSAGES
 from longtake.engines.vibevoice.footprint import kv_bytes
 from longtake.engines.vibevoice.shapes import config_of
 from longtake.jobs.database import Database
@@ -47,6 +47,7 @@ from longtake.voices import VoiceStore
 from longtake.worker.orders import Assignment
 
 SAMPLE_S = 0.1
+PASSAGE_S = 180.0  # of both jobs, so that the short one, too, has come to have two passages in view
 FP32 = 4
 MOST_GROWTH = 0.03
 MOST_SLOWDOWN = 1.5
@@ -99,8 +100,7 @@ def lengths(kind: str, minutes: float) -> list[float]:
     total = 60 * minutes
     if kind == "window":
         return [total]
-    count = max(1, round(total / WINDOWED_PASSAGE_S))
-    return [total / count] * count
+    return [PASSAGE_S] * max(1, round(total / PASSAGE_S))
 
 
 def speak(kind: str, minutes: float, arguments: argparse.Namespace) -> Run:
@@ -255,10 +255,10 @@ def main() -> int:
     told = []
     for kind in arguments.kinds:
         short, long = (speak(kind, minutes, arguments) for minutes in (arguments.minutes / 10, arguments.minutes))
-        print(f"{kind}: {arguments.minutes:g} minutes of {arguments.model}", *curve(long), sep="\n")
+        print(f"{kind}: {arguments.minutes:g} minutes of {arguments.model}", *curve(long), sep="\n", flush=True)
         seen = judge(short, long, decoder)
         told.append(seen)
-        print(*(f"{name:26} {value}" for name, value in seen.items()), sep="\n")
+        print(*(f"{name:26} {value}" for name, value in seen.items()), sep="\n", flush=True)
     print(json.dumps({"model": arguments.model, "steps": arguments.steps, "runs": told}))
     return 0 if all(seen["is_within_bar"] for seen in told) else 1
 

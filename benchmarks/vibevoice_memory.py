@@ -2,12 +2,11 @@
 
     weights   after loading; of a random model without its embedding table, of which a handful of rows is written
     kv        both rows of a job of so many minutes, written to their ends
-    peak      the most while a voice is encoded, a prompt is read and frames are spoken beside those rows
+    peak      the most while the model is loaded, and while a voice of a minute is encoded, a prompt is read and frames
+              are spoken beside those rows
 
 Resident is what the kernel says of this process, less what it had when the toy had spoken a word; it is looked at every
-10 ms. The planned peak has workspace for eight streams and a mask over the whole window, which a short run does not
-touch: what counts is that the peak is not above it, and how far below. Exit code 1 when weights or keys and values are
-off by more than 5 %, or the peak is above the plan by as much.
+10 ms. Exit code 1 when one of them is off by more than 5 %, or the peak is above what is planned.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ from longtake.voices import VoiceStore
 
 BAR = 0.05
 SAMPLE_S = 0.01
+VOICE_S = 60
 
 
 def resident_bytes() -> int:
@@ -81,7 +81,7 @@ def write_rows(store: KVStore, capacities: tuple[int, ...]) -> tuple[list[int], 
 def speak_once(dtype: str) -> None:
     """With the toy, so that all libraries are there and have taken what they take by themselves."""
     with tempfile.TemporaryDirectory() as folder:
-        hum = (8000 * np.sin(np.arange(72_000) * 0.05)).astype(np.int16)
+        hum = (8000 * np.sin(np.arange(VOICE_S * 24_000) * 0.05)).astype(np.int16)
         voice = VoiceStore(Path(folder)).add(hum, name="hum", language="en").id
         engine = load_engine(INFO, voices=Path(folder), model="random:tiny", dtype=dtype, device="cpu")
         engine.start(SpeakRequest("r", Passage(0, (Line(1, "Hm.", "en"),), 0.0), {1: voice}, expected_s=0.3))
@@ -109,7 +109,7 @@ def main() -> int:
     speak_once(arguments.dtype)
     before = resident_bytes()
     with tempfile.TemporaryDirectory() as folder, watched() as most:
-        hum = (8000 * np.sin(np.arange(72_000) * 0.05)).astype(np.int16)
+        hum = (8000 * np.sin(np.arange(VOICE_S * 24_000) * 0.05)).astype(np.int16)
         voice = VoiceStore(Path(folder)).add(hum, name="hum", language="en").id
         engine = load_engine(
             INFO,
@@ -132,10 +132,10 @@ def main() -> int:
             frames += len(result.chunks)
         frame_ms = (time.perf_counter() - begun) / frames * 1000
         time.sleep(2 * SAMPLE_S)
-        peak = most[0] - before
+        peak = max(loading, most[0] - before)
         for row in rows:
             engine._runner.kv.close_row(row)
-        released = before + peak - resident_bytes()
+        released = most[0] - resident_bytes()
     untouched = plan.resident[EMBEDDING]
     planned = {
         "weights": plan.weights_bytes - untouched + plan.state_bytes,
@@ -144,7 +144,7 @@ def main() -> int:
     }
     measured = {"weights": weights, "kv": kv, "peak": peak}
     ratios = {name: measured[name] / planned[name] for name in planned}
-    is_good = all(abs(ratios[name] - 1) <= BAR for name in ("weights", "kv")) and ratios["peak"] <= 1 + BAR
+    is_good = all(abs(ratio - 1) <= BAR for ratio in ratios.values()) and ratios["peak"] <= 1
     for name, ratio in ratios.items():
         print(f"{name:<8} {measured[name] / 1e6:10.1f} MB of {planned[name] / 1e6:10.1f} MB planned  {ratio:.3f}")
     print(f"{frames} frames, {frame_ms:.0f} ms a frame; at most {loading / 1e6:.0f} MB while loading")

@@ -105,10 +105,10 @@ def _lines(model: str, planned: MemoryPlan) -> Iterator[str]:
         "keys and values, negative", wish.jobs * planned.negative_bytes, f"{each}{planned.rows.negative:,} places"
     )
     yield _row("states of the coders", planned.state_bytes)
-    yield _row("workspace", planned.workspace_bytes, "the largest of reading, coding; libraries; graphs")
-    yield _row("  reading a prompt", planned.prefill_bytes, "for a moment")
-    yield _row("  making frames", planned.coding_bytes, "for a moment")
-    yield _row("acoustic encoder", planned.dropped_bytes, "dropped; back while a new voice is encoded")
+    yield _row("workspace", planned.workspace_bytes, "the largest of these, one at a time; libraries; graphs")
+    yield _row("  reading a prompt", planned.prefill_bytes)
+    yield _row("  making frames", planned.coding_bytes)
+    yield _row("  encoding a new voice", planned.voice_bytes, "with the acoustic encoder, dropped otherwise")
     if planned.elsewhere_bytes:
         yield _row("embedding", planned.elsewhere_bytes, "in the host's memory, not counted here")
     yield _row("at the most", planned.peak_bytes, "=")

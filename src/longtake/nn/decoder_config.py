@@ -1,8 +1,12 @@
-"""The shape of a Qwen2 decoder."""
+"""The shape of a Qwen2 decoder, and of the mask with which it reads. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+# Cells of the mask of a piece of a prompt: queries × positions that they may see. More queries are taken in pieces, so
+# that what reading takes does not grow with what stands before.
+MASK_CELLS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

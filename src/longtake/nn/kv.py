@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from longtake.core.errors import InvariantError
 from longtake.nn import kv_int8
+from longtake.nn.decoder_config import MASK_CELLS
 from longtake.nn.kv_int8 import Int8Row
 
 # What a kernel must know of a row, in a table of int64: addresses of its keys and of its values, each (layers, K,
@@ -116,7 +117,7 @@ class KVStore:
     def attend(self, layer: int, q_NAD: Tensor, k_NKD: Tensor, v_NKD: Tensor, segments: Sequence[Segment]) -> Tensor:
         """Store the keys and values of all segments, then let each query see positions 0 to its own of its row.
 
-        A segment of T > 1 tokens that does not begin its row needs a mask of T · L bytes: cut long prompts.
+        A segment of T > 1 tokens that does not begin its row needs a mask, of `MASK_CELLS` at the most.
 
         Returns:
             (N, A, D), type and device of the queries.
@@ -217,6 +218,8 @@ def _attend(q_TAD: Tensor, k_KLD: Tensor, v_KLD: Tensor) -> Tensor:
         # One token sees all there is, so the heads of a group can stand where the kernel expects positions.
         q_1KGD = q_TAD.reshape(1, kv_heads, -1, size)
         return F.scaled_dot_product_attention(q_1KGD, k_KLD[None], v_KLD[None]).reshape(1, heads, size)
+    if visible > tokens and tokens * visible > MASK_CELLS:
+        return _attend_in_pieces(q_TAD, k_KLD, v_KLD, max(1, MASK_CELLS // visible))
     q_KGTD = q_TAD.reshape(tokens, kv_heads, -1, size).permute(1, 2, 0, 3)
     group = q_KGTD.shape[1]
     k_KGLD = k_KLD[:, None].expand(-1, group, -1, -1)  # stride 0: a view
@@ -227,3 +230,13 @@ def _attend(q_TAD: Tensor, k_KLD: Tensor, v_KLD: Tensor) -> Tensor:
         mask_TL = torch.ones(tokens, visible, dtype=torch.bool, device=q_TAD.device).tril(visible - tokens)
     out_KGTD = F.scaled_dot_product_attention(q_KGTD, k_KGLD, v_KGLD, attn_mask=mask_TL, is_causal=mask_TL is None)
     return out_KGTD.permute(2, 0, 1, 3).reshape(tokens, heads, size)
+
+
+def _attend_in_pieces(q_TAD: Tensor, k_KLD: Tensor, v_KLD: Tensor, count: int) -> Tensor:
+    """The same, so many queries at once; none of them sees what stands behind the last of its piece."""
+    before = k_KLD.shape[1] - len(q_TAD)
+    pieces = []
+    for first in range(0, len(q_TAD), count):
+        last = min(first + count, len(q_TAD))
+        pieces.append(_attend(q_TAD[first:last], k_KLD[:, : before + last], v_KLD[:, : before + last]))
+    return torch.cat(pieces)

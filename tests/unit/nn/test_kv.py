@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from longtake.core.errors import InvariantError
+from longtake.nn import kv
 from longtake.nn.kv import KVStore, Segment
 
 torch.set_num_threads(1)
@@ -66,6 +67,24 @@ def concat(*parts: Qkv) -> Qkv:
 def test_any_cut_gives_causal_attention(sizes: list[int]) -> None:
     store, qkv = make_store(), make_qkv(23)
     torch.testing.assert_close(in_pieces(store, store.open_row(23), qkv, sizes), expected(qkv), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cells", [1, 40, 100])
+def test_a_mask_is_never_larger_than_is_said(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks: list[int] = []
+    whole = F.scaled_dot_product_attention
+
+    def watched(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        masks.append(0 if attn_mask is None else attn_mask.numel())
+        return whole(q, k, v, attn_mask=attn_mask, is_causal=is_causal)
+
+    monkeypatch.setattr(kv, "MASK_CELLS", cells)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    store, qkv = make_store(), make_qkv(23)
+    got = in_pieces(store, store.open_row(23), qkv, [3, 12, 8])
+    torch.testing.assert_close(got, expected(qkv), atol=1e-5, rtol=0)
+    assert max(masks) <= cells
+    assert len(masks) > 3, "and for that there are more of them"
 
 
 def test_a_batch_of_different_lengths_is_each_row_alone() -> None:

@@ -38,11 +38,11 @@ from longtake.engines.vibevoice.footprint import (
 from longtake.engines.vibevoice.quantization import Quantization
 from longtake.engines.vibevoice.workspace import (
     DEVICE_SHARE,
-    beat_bytes,
+    codec_itemsize,
     coding_bytes,
-    encoder_bytes,
-    graph_bytes,
+    device_workspace,
     host_room,
+    host_workspace,
     reading_bytes,
     requests_room,
 )
@@ -102,7 +102,8 @@ class MemoryPlan:
         rows: Positions of one job, at its largest passage.
         state_bytes: Of the convolutions, and what lies between the parts of a step; for all places.
         prefill_bytes, coding_bytes: What reading a piece of a prompt and making frames take for a moment.
-        workspace_bytes: The larger of both, what libraries keep, and on a device of its own what its graphs hold.
+        workspace_bytes: The largest of both and `voice_bytes`, what libraries keep, and on a device of its own what its
+            graphs hold.
         room_bytes: For keys and values of all jobs: what admission has to give away.
         reasons: Why it does not fit; empty when it does.
     """
@@ -157,16 +158,15 @@ class MemoryPlan:
 
     @property
     def _speaking_bytes(self) -> int:
-        return self.weights_bytes + self.state_bytes + self.kv_bytes + self.workspace_bytes + self.dropped_bytes
+        return self.weights_bytes + self.state_bytes + self.kv_bytes + self.workspace_bytes
 
     @property
     def needed_bytes(self) -> int:
         """The least memory in which it fits, with the share that admission leaves free."""
-        beside = self.workspace_bytes + self.dropped_bytes
         if self.wish.on_host:
-            free = max(2 * self.kv_bytes, self.kv_bytes + beside)
+            free = max(2 * self.kv_bytes, self.kv_bytes + self.workspace_bytes)
         else:
-            free = math.ceil(self.kv_bytes / DEVICE_SHARE) + 1 + beside
+            free = math.ceil(self.kv_bytes / DEVICE_SHARE) + 1 + self.workspace_bytes
         return max(self.weights_bytes + self.state_bytes + free, self.loading_bytes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,9 +223,8 @@ def plan_memory(wish: Wish) -> MemoryPlan:
         negative_bytes=kv_bytes(config.decoder, rows.negative, wish.kv_itemsize),
         state_bytes=states,
         prefill_bytes=reading_bytes(config, itemsize=sizes.model),
-        coding_bytes=coding_bytes(config, codec_itemsize=sizes.codec),
-        workspace_bytes=beat_bytes(config, sizes, MAX_ACTIVE)
-        + (0 if wish.on_host else graph_bytes(config, sizes, MAX_ACTIVE)),
+        coding_bytes=coding_bytes(config, codec_itemsize=codec_itemsize(sizes, on_host=wish.on_host)),
+        workspace_bytes=(host_workspace if wish.on_host else device_workspace)(config, sizes, MAX_ACTIVE),
         room_bytes=room_of(free, config, sizes, on_host=wish.on_host),
         reasons=(),
     )
@@ -237,8 +236,7 @@ def room_of(free_bytes: int, config: VibeVoiceConfig, sizes: Dtypes, *, on_host:
     the worker does, which also needs the rest to be there."""
     if not on_host:
         return requests_room(free_bytes, config, sizes, MAX_ACTIVE)
-    beside = beat_bytes(config, sizes, MAX_ACTIVE) + encoder_bytes(config, sizes)
-    return max(0, min(host_room(free_bytes), free_bytes - beside))
+    return max(0, min(host_room(free_bytes), free_bytes - host_workspace(config, sizes, MAX_ACTIVE)))
 
 
 def max_jobs(wish: Wish) -> int:

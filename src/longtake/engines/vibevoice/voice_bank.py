@@ -96,11 +96,13 @@ class VoiceBank:
             return kept
         self.misses += 1
         wave_T = torch.from_numpy(normalise_level(pcm_T.astype(np.float32) / 32768))
+        if self._load_encoder:
+            give_back()  # what levelling took, before the encoder comes: this is where a worker holds the most
         encoder = self._load_encoder() if self._load_encoder else self._model.acoustic_tokenizer.encoder
         assert encoder is not None, "a model that has shed its encoder comes with a way to load it"  # noqa: S101
         mean_KD = encode_voice(encoder, wave_T).float().cpu()
         if self._load_encoder:
-            del encoder
+            del encoder, wave_T
             give_back()
         self._kept[content] = mean_KD
         while self.used_bytes > self._room_bytes and len(self._kept) > 1:

@@ -15,18 +15,22 @@ from longtake.engines.vibevoice.random_model import build_random_encoder
 from longtake.engines.vibevoice.shapes import CONFIGS
 from longtake.engines.vibevoice.voice_latents import encode_voice
 from longtake.engines.vibevoice.workspace import (
+    _HOST_SLACK_BYTES,
     _SLACK_BYTES,
     DEVICE_SHARE,
+    beat_bytes,
+    coding_bytes,
     encoder_bytes,
     graph_bytes,
+    reading_bytes,
     workspace_bytes,
 )
+from longtake.nn.decoder_config import MASK_CELLS
 from longtake.nn.kv import KVStore, Segment
 from tests.unit.engines.vibevoice.conftest import Bench
 
 TINY = CONFIGS["tiny"]
-POSITIONS = 64
-READ = 2048  # positions before those
+READ = 4000  # positions before those that are read
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
@@ -41,15 +45,17 @@ def peak_bytes(work: Callable[[], object]) -> int:
     return most
 
 
-def stated(*, positions: int = 1, streams: int = 1, frames: int = 1) -> int:
-    """Without the slack, which is for what torch does not count."""
-    window = CONFIGS["tiny"].window
-    whole = workspace_bytes(TINY, itemsize=4, codec_itemsize=4, positions=positions, streams=streams, frames=frames)
+def stated(positions: int) -> int:
+    """Of reading, without the slack, which is for what torch does not count."""
+    whole = workspace_bytes(TINY, itemsize=4, codec_itemsize=0, positions=positions, streams=0, frames=0)
     # The mask reaches as far as there is something to see.
-    return whole - _SLACK_BYTES - positions * (window - READ - POSITIONS) * 5
+    seen = min(positions * (READ + positions), MASK_CELLS) - min(positions * TINY.window, MASK_CELLS)
+    return whole - _SLACK_BYTES + seen * 5
 
 
-def test_reading_holds_no_more_than_is_stated(tiny: VibeVoiceModel) -> None:
+@pytest.mark.parametrize("positions", [64, 512])
+def test_reading_holds_no_more_than_is_stated(tiny: VibeVoiceModel, positions: int) -> None:
+    """Also of so many positions that they are taken in pieces."""
     decoder = TINY.decoder
     kv = KVStore(
         layers=decoder.num_hidden_layers,
@@ -58,12 +64,12 @@ def test_reading_holds_no_more_than_is_stated(tiny: VibeVoiceModel) -> None:
         dtype=torch.float32,
         device="cpu",
     )
-    row = kv.open_row(READ + POSITIONS)
+    row = kv.open_row(READ + positions)
     with torch.inference_mode():
         tiny.language_model(torch.zeros(READ, decoder.hidden_size), [Segment(row, 0, READ)], kv)
-    x_NH = torch.zeros(POSITIONS, decoder.hidden_size)
-    held = peak_bytes(lambda: tiny.language_model(x_NH, [Segment(row, READ, POSITIONS)], kv))
-    assert 0.5 < held / stated(positions=POSITIONS) <= 1.0
+    x_NH = torch.zeros(positions, decoder.hidden_size)
+    held = peak_bytes(lambda: tiny.language_model(x_NH, [Segment(row, READ, positions)], kv))
+    assert 0.5 < held / stated(positions) <= 1.0
 
 
 @pytest.mark.parametrize("frames", [1, 8])
@@ -90,8 +96,18 @@ def test_the_encoder_is_as_large_as_it_is() -> None:
 
 def test_the_budget_is_what_is_left_on_the_device(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench.engine.budget_bytes is None, "on the CPU requests hold host memory"
-    beat = workspace_bytes(TINY, itemsize=4, codec_itemsize=4, positions=512, streams=8, frames=8)
+    beat = beat_bytes(TINY, SIZES["fp32"], 8)
     for free in (10 << 30, beat):
         monkeypatch.setattr(engine_module, "free_device_bytes", lambda device, free=free: free)
-        left = free - beat - graph_bytes(TINY, SIZES["fp32"], 8) - encoder_bytes(TINY, SIZES["fp32"])
+        left = free - beat - graph_bytes(TINY, SIZES["fp32"], 8)
         assert bench.engine.budget_bytes == max(0, int(left * DEVICE_SHARE))
+
+
+@pytest.mark.parametrize("size", ["small", "1.5b", "7b"])
+def test_a_voice_is_encoded_while_nothing_is_read_and_its_encoder_counts(size: str) -> None:
+    """They follow one another, so that the largest counts; kernels of the host compute in float32."""
+    config, sizes = CONFIGS[size], SIZES["bf16"]
+    reading, encoder = reading_bytes(config, itemsize=2), encoder_bytes(config, sizes)
+    for itemsize, slack, on_host in ((2, _SLACK_BYTES, False), (4, _HOST_SLACK_BYTES, True)):
+        encoding = encoder + coding_bytes(config, codec_itemsize=itemsize)
+        assert beat_bytes(config, sizes, 8, on_host=on_host) == max(reading, encoding) + slack
