@@ -2,8 +2,8 @@
 
 One beat:
     look      what happened to the jobs held (pause, cancel, lost lease, recorder done), which new ones may be claimed
-    schedule  replay what was spoken before, start what the scheduler admits; say of those that wait why
-    step      engine.step(): one beat for every active request; chunks go to their runs, ended passages to the recorders
+    schedule  replay what was spoken before, start what the scheduler admits (`Stage`)
+    step      one beat for every active request (`Stage`)
 """
 
 from __future__ import annotations
@@ -12,43 +12,38 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeGuard
 
 from longtake.cache import PassageCache
 from longtake.config import WorkerSettings
 from longtake.core.clock import Clock
 from longtake.core.errors import (
-    CapacityError,
     DiskFullError,
-    EngineError,
     LeaseLostError,
     TransientError,
-    WorkerError,
 )
-from longtake.engines.base import OUT_OF_MEMORY, Chunk, End, Ended, Engine, Failed, SpeakRequest, StepResult
+from longtake.engines.base import Engine
 from longtake.jobs.desk import WorkerDesk
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Claim, Kind
 from longtake.jobs.states import State
-from longtake.scheduling import Candidate, Scheduler
+from longtake.scheduling import Scheduler
 from longtake.worker.figures import Figures
 from longtake.worker.held import Held
 from longtake.worker.mend import mend
 from longtake.worker.orders import HOLD, PAUSE, Rest
-from longtake.worker.preemption import Preemption
 from longtake.worker.pressure import Pressure
 from longtake.worker.recorder import Recorder
 from longtake.worker.reuse import Reuse
-from longtake.worker.run import STRETCH_AUDIO_S, JobRun
+from longtake.worker.run import JobRun
+from longtake.worker.stage import Stage
 from longtake.worker.verdicts import tell_lost
-from longtake.worker.waits import Teller, put_back, ran_out
+from longtake.worker.waits import Teller
 
 log = logging.getLogger(__name__)
 
 FAST_LANE = 8  # speech and probe jobs taken beside `max_jobs`: someone holds a connection open for each
 WAITING_ROOM = 8  # jobs that wait for memory take no place of `max_jobs`, up to so many: smaller ones may fit
 LOOK_S = 1.0  # at the latest after this long the loop looks, whether or not the store seems changed
-REPLAYS = 8  # passages of one job taken from the cache in one beat: no job may hold up the others, or the look
 
 
 class WorkerLoop:
@@ -81,10 +76,12 @@ class WorkerLoop:
         self._scheduler = Scheduler(engine.info.max_active, budget_bytes)
         self.reuse = Reuse(engine, cache)
         self.figures = Figures(engine, self._scheduler, self.reuse, clock)
-        self._pressure = pressure or Pressure(budget_bytes, lambda: budget_bytes, 0, clock)
-        self._preemption = Preemption(self._scheduler, self._pressure, clock, keeps_traces=engine.info.keeps_traces)
-        self._teller = Teller(desk, self._pressure)
+        pressure = pressure or Pressure(budget_bytes, lambda: budget_bytes, 0, clock)
+        self._teller = Teller(desk, pressure)
         self._held = Held(engine, self._scheduler, desk, self.reuse, self.figures)
+        self._stage = Stage(
+            engine, self._scheduler, self._held, self.reuse, self.figures, pressure, clock, lead_s=settings.lead_s
+        )
         self._rest = Rest()
         self._news = threading.Event()
         self._attend = attend
@@ -93,7 +90,6 @@ class WorkerLoop:
         self._parting: str | None = None
         self._seen_version = -1
         self._looked_at = float("-inf")
-        self._steps = 0
 
     @property
     def active(self) -> int:
@@ -103,7 +99,7 @@ class WorkerLoop:
     @property
     def steps(self) -> int:
         """Grows with everything that brings a job nearer to its end. From any thread."""
-        return self._steps + self._held.steps + sum(run.recorder.steps for run in self._held)
+        return self._stage.steps + self._held.steps + sum(run.recorder.steps for run in self._held)
 
     def wake(self) -> None:
         """There may be work. From any thread."""
@@ -150,10 +146,9 @@ class WorkerLoop:
         while not self._is_stopping:
             self._attend()
             self._look()
-            replayed = self._schedule()
-            self._steps += replayed
-            if self._scheduler.active:
-                self._step()
+            replayed = self._stage.schedule()
+            if self._stage.is_active:
+                self._stage.step()
             elif not replayed:
                 self._news.wait(self._settings.poll_s)
                 self._news.clear()
@@ -180,7 +175,7 @@ class WorkerLoop:
             return
         self._seen_version, self._looked_at = version, now
         try:
-            self._mind_memory()
+            self._stage.mind_memory()
             self._obey()
             self._lie_down()
             self._claim()
@@ -223,10 +218,10 @@ class WorkerLoop:
             if self._is_draining and not batch:
                 self._is_stopping = not self._held
                 return
-            if len(self._held) - batch >= FAST_LANE or self._preemption.is_resting or rest == PAUSE:
+            if len(self._held) - batch >= FAST_LANE or self._stage.preemption.is_resting or rest == PAUSE:
                 return
             waiting = sum(run.waits_for_memory for run in self._held)
-            most = 1 if self._preemption.is_scarce else self._settings.max_jobs + min(waiting, WAITING_ROOM)
+            most = 1 if self._stage.preemption.is_scarce else self._settings.max_jobs + min(waiting, WAITING_ROOM)
             if any(run.is_suspect for run in self._held):
                 return
             claim = self._desk.claim(
@@ -255,129 +250,3 @@ class WorkerLoop:
         self._held.add(JobRun(claim, recorder, past_passages=info.past_passages))
         self.figures.claimed(claim)
         recorder.start()
-
-    # Speaking
-
-    def _schedule(self) -> int:
-        """Gives how many passages were taken from the cache."""
-        replayed = sum([self._offer(run) for run in self._held])
-        if sum(run.recorder.uncommitted_s for run in self._held) > STRETCH_AUDIO_S / 2:
-            # With the passage that would start now it would be more than may be lost: the disk sets the pace.
-            return replayed
-        for candidate in self._scheduler.schedule():
-            holder = self._held.get(str(candidate.job))
-            if holder is None:
-                continue  # a request of the same job was refused a moment ago, and the job has failed
-            try:
-                with self.figures.busy():
-                    self._engine.start(holder.request(candidate.id))
-            except Exception as error:  # the request is at fault, not the engine: its job fails, the others go on
-                if isinstance(error, WorkerError) and not isinstance(error, EngineError):
-                    raise
-                if _is_out_of_memory(error):
-                    self._run_out([Failed(candidate.id, error)])
-                else:
-                    self._held.fail(holder, error)
-        return replayed
-
-    def _offer(self, run: JobRun) -> int:
-        job = run.claim.job
-        replayed = 0
-        while (
-            replayed < REPLAYS
-            and self._scheduler.waiting(job.id) < self._engine.info.max_active
-            and (run.recorder.lead_s < self._settings.lead_s or run.recorder.has_damaged)
-        ):
-            try:
-                request = run.next_request()
-                if request is None:
-                    break
-                if self._replay(run, request):
-                    replayed += 1
-                    continue
-                cost = self._engine.cost(request)
-                self._scheduler.offer(Candidate(request.id, job.id, cost.used_bytes, job.kind.priority, cost.steps))
-            except Exception as error:
-                self._held.fail(run, error)
-                break
-        return replayed
-
-    def _replay(self, run: JobRun, request: SpeakRequest) -> bool:
-        """A passage that was spoken before goes the way of one that was spoken now."""
-        if run.claim.job.kind is Kind.PROBE:  # it asks whether the engine can speak
-            return False
-        entry = self.reuse.find(request)
-        if entry is None:
-            return False
-        run.take(Chunk(request.id, entry.pcm_T), self._clock.monotonic_s())
-        run.end(Ended(request.id, End.FINISHED, entry.marks), is_cached=True)
-        self.figures.heard(run.claim.job.id)
-        return True
-
-    def _step(self) -> None:
-        active = self._scheduler.active
-        with self.figures.busy():
-            result = self._engine.step()
-        self.figures.stepped(active, result)
-        self._take(result)
-        self._scheduler.count_step()
-        self._steps += 1
-
-    def _take(self, result: StepResult) -> None:
-        now = self._clock.monotonic_s()
-        for chunk in result.chunks:
-            if run := self._held.of(chunk.request_id):
-                run.take(chunk, now)
-                self.reuse.take(chunk)
-                self.figures.heard(run.claim.job.id)
-        for ended in result.ended:
-            self._scheduler.end(ended.request_id)
-            if run := self._held.of(ended.request_id):
-                self._take_ended(run, ended)
-        if without_room := [failed for failed in result.failed if _is_out_of_memory(failed.error)]:
-            self._run_out(without_room)
-        for failed in result.failed:
-            if failed not in without_room:
-                self._take_failed(failed)
-        for run in self._held:
-            for request_id in run.due(now):
-                run.cut(request_id, self._engine.trace(request_id))
-
-    def _take_ended(self, run: JobRun, ended: Ended) -> None:
-        self.figures.ended(ended)
-        if ended.end is End.FINISHED:
-            run.end(ended)
-            self.reuse.end(ended)
-        else:  # what was spoken is kept, and truncated is never done
-            run.cut(ended.request_id, ended.trace)
-            run.recorder.stop(encode=True)
-            self._held.fail(run, CapacityError(ended.message, code="truncated"))
-
-    def _take_failed(self, failed: Failed) -> None:
-        self._scheduler.end(failed.request_id)
-        if run := self._held.of(failed.request_id):
-            self._held.fail(run, failed.error, passage=run.request(failed.request_id).passage.index)
-
-    # Memory
-
-    def _mind_memory(self) -> None:
-        if (youngest := self._preemption.look(self._held)) is not None:
-            self._held.put_back(youngest, put_back(self._pressure))
-
-    def _run_out(self, failures: list[Failed]) -> None:
-        self.figures.out_of_memory += len(failures)
-        is_alone = self._preemption.run_out(failures)
-        for failed in failures:
-            if (run := self._held.of(failed.request_id)) is None:
-                continue
-            if failed.trace:
-                run.cut(failed.request_id, failed.trace)
-            log.warning("memory ran out: %s", failed.error, extra={"job": run.claim.job.id})
-            if is_alone:
-                self._held.stumble(run, failed.error)
-            else:
-                self._held.put_back(run, ran_out(failed.error.message))
-
-
-def _is_out_of_memory(error: BaseException) -> TypeGuard[CapacityError]:
-    return isinstance(error, CapacityError) and error.code == OUT_OF_MEMORY

@@ -17,9 +17,9 @@ from longtake.engines.base import Chunk, End, Ended, SpeakRequest
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Job, Kind, PlannedPassage
 from longtake.jobs.states import State
-from longtake.worker import loop as loops
 from longtake.worker.recorder import Recorder
 from longtake.worker.reuse import Reuse
+from longtake.worker.stage import REPLAYS
 from tests.support.engine import SAMPLES, NumberEngine
 from tests.support.jobs import planned, spec
 from tests.unit.worker.test_loop import SILENCE_S, Bench, passages_in
@@ -179,7 +179,7 @@ def test_a_long_job_out_of_the_cache_holds_up_nobody(
     engine = NumberEngine(caches=True)
     loop = bench.work(engine, cache=cache)
     taken: list[int] = []
-    schedule = loop._schedule
+    schedule = loop._stage.schedule
 
     def counted() -> int:
         before = loop.reuse.hits
@@ -187,13 +187,13 @@ def test_a_long_job_out_of_the_cache_holds_up_nobody(
         taken.append(loop.reuse.hits - before)
         return replayed
 
-    monkeypatch.setattr(loop, "_schedule", counted)
+    monkeypatch.setattr(loop._stage, "schedule", counted)
     other = submit(bench, edited(60, *range(60)))
     wait_until(lambda: engine.spoken)
     cached = bench.submit(300)
     bench.wait(other, State.DONE)
     bench.wait(cached, State.DONE)
-    assert 0 < max(taken) <= loops.REPLAYS
+    assert 0 < max(taken) <= REPLAYS
     assert sorted(engine.spoken) == list(range(60)), "and the other is spoken meanwhile"
 
 
