@@ -21,12 +21,12 @@ import torch
 
 from benchmarks.engine import DTYPES, prompt
 from benchmarks.ours import Ours
-from longtake.engines.vibevoice.budget import MAX_ACTIVE
-from longtake.engines.vibevoice.footprint import EMBEDDING
-from longtake.engines.vibevoice.memory_plan import Wish, plan_memory
-from longtake.engines.vibevoice.quantization import read_dtype
-from longtake.engines.vibevoice.random_model import build_random
-from longtake.engines.vibevoice.shapes import random_config
+from longtake.engines.vibevoice.network.quantization import read_dtype
+from longtake.engines.vibevoice.planning.budget import MAX_ACTIVE
+from longtake.engines.vibevoice.planning.footprint import EMBEDDING
+from longtake.engines.vibevoice.planning.memory_plan import Wish, plan_memory
+from longtake.engines.vibevoice.weights.random_model import build_random
+from longtake.engines.vibevoice.weights.shapes import random_config
 from longtake.nn.affine import pack_all
 from longtake.nn.memory import give_back
 

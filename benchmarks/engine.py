@@ -22,9 +22,9 @@ import torch
 from benchmarks.floor import frame_bytes, read_bytes_per_s
 from benchmarks.ours import Ours, Spoken
 from benchmarks.rival import Rival
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import START
-from longtake.engines.vibevoice.random_model import build_random
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import START
+from longtake.engines.vibevoice.weights.random_model import build_random
 from longtake.nn.affine import pack_all
 
 FRAME_S = 3200 / 24_000

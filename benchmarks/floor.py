@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.rival import STEPS
-from longtake.engines.vibevoice.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
 from longtake.nn.affine import Packable
 
 _COPIED_BYTES = 1 << 28

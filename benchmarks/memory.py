@@ -33,9 +33,9 @@ from longtake.config import EngineSettings, Settings
 from longtake.core.records import Line, Passage
 from longtake.core.stats import read_stats, stats_path
 from longtake.engines.vibevoice.about import INFO
-from longtake.engines.vibevoice.budget import FRAMES_PER_S, PAST_PASSAGES
-from longtake.engines.vibevoice.footprint import kv_bytes
-from longtake.engines.vibevoice.shapes import config_of
+from longtake.engines.vibevoice.planning.budget import FRAMES_PER_S, PAST_PASSAGES
+from longtake.engines.vibevoice.planning.footprint import kv_bytes
+from longtake.engines.vibevoice.weights.shapes import config_of
 from longtake.jobs.database import Database
 from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import JobSpec, PlannedPassage

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.rival import GUIDANCE, STEPS
-from longtake.engines.vibevoice.eager import Teller
-from longtake.engines.vibevoice.feed import Feed
-from longtake.engines.vibevoice.graphs import use_graphs
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import DIFFUSION, START
-from longtake.engines.vibevoice.prompt import Prompt
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.solver import Solver, solver_table
-from longtake.engines.vibevoice.streams import Frame, Stream
-from longtake.engines.vibevoice.tokens import Scripted
+from longtake.engines.vibevoice.decoding.eager import Teller
+from longtake.engines.vibevoice.decoding.feed import Feed
+from longtake.engines.vibevoice.decoding.graphs import use_graphs
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.decoding.solver import Solver, solver_table
+from longtake.engines.vibevoice.decoding.streams import Frame, Stream
+from longtake.engines.vibevoice.decoding.tokens import Scripted
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import DIFFUSION, START
+from longtake.engines.vibevoice.prompting.prompt import Prompt
 from longtake.engines.vibevoice.trace import read_trace, write_step
 
 READ_AT_ONCE = 512

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.graphs import use_graphs
-from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.decoding.graphs import use_graphs
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.weights.checkpoint import load_model
 from longtake.nn.affine import pack_all
 from tests.support.checkpoints import write_checkpoint
 from tests.support.runs import CASES, Run, differences, speak

@@ -24,11 +24,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.names import CONTROL_TOKENS
-from longtake.engines.vibevoice.quantization import read_dtype
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.tokens import Scripted
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.decoding.tokens import Scripted
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS
+from longtake.engines.vibevoice.network.quantization import read_dtype
+from longtake.engines.vibevoice.weights.checkpoint import load_model
 from longtake.nn.affine import pack_all
 from tests.support import golden
 from tests.support.checkpoints import write_checkpoint

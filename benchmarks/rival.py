@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from longtake.engines.vibevoice.config import CoderConfig, VibeVoiceConfig
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, EMBEDDING, LM_HEAD, places, to_original
-from longtake.engines.vibevoice.solver import Solver, SolverTable, solver_table
+from longtake.engines.vibevoice.decoding.solver import Solver, SolverTable, solver_table
+from longtake.engines.vibevoice.network.config import CoderConfig, VibeVoiceConfig
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS, DIFFUSION, EMBEDDING, LM_HEAD, places, to_original
 
 GUIDANCE = 1.3
 STEPS = 10

@@ -28,11 +28,11 @@ import psutil
 from longtake.core.records import Line, Passage
 from longtake.engines.base import SpeakRequest
 from longtake.engines.vibevoice.about import INFO
-from longtake.engines.vibevoice.footprint import EMBEDDING
 from longtake.engines.vibevoice.load import load_engine
-from longtake.engines.vibevoice.memory_plan import Wish, plan_memory
-from longtake.engines.vibevoice.quantization import KV_DTYPES, read_dtype
-from longtake.engines.vibevoice.shapes import config_of
+from longtake.engines.vibevoice.network.quantization import KV_DTYPES, read_dtype
+from longtake.engines.vibevoice.planning.footprint import EMBEDDING
+from longtake.engines.vibevoice.planning.memory_plan import Wish, plan_memory
+from longtake.engines.vibevoice.weights.shapes import config_of
 from longtake.nn.kv import KVStore
 from longtake.nn.kv_int8 import Int8Row
 from longtake.nn.memory import give_back

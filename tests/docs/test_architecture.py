@@ -28,10 +28,19 @@ def test_every_package_is_a_room_and_every_room_a_package() -> None:
 
 
 def test_rooms_stand_as_the_layers_do() -> None:
-    [layers] = [contract["layers"] for contract in CONTRACTS if contract["type"] == "layers"]
+    [layers] = [each["layers"] for each in CONTRACTS if each["type"] == "layers" and "containers" not in each]
     drawn = [rooms_of(re.split(r"\s*[|:]\s*", layer)) for layer in layers if layer != "longtake.__main__"]
 
     assert [set(row) for row in ROWS] == drawn
+
+
+def test_rooms_of_vibevoice_stand_as_its_layers_do() -> None:
+    [layers] = [each["layers"] for each in CONTRACTS if each.get("containers") == ["longtake.engines.vibevoice"]]
+    drawn = [part for row in table(PAGE, "inside") for part in spans(row[0])]
+    home = ROOT / "src/longtake/engines/vibevoice"
+
+    assert drawn == [part for layer in layers for part in layer.split(" | ")]
+    assert set(drawn) == {path.stem for path in home.iterdir() if not path.name.startswith("__")}
 
 
 def test_walls_are_contracts_that_leave_no_room_out() -> None:

@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, byte_ids
+from longtake.engines.vibevoice.prompting.tokenizer import build_byte_tokenizer, byte_ids
 
 GOLDEN = Path(__file__).parent
 ADDED = (

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.weights.checkpoint import load_model
 from tests.support.checkpoints import write_checkpoint
 from tests.support.runs import CASES, Run, differences, speak
 

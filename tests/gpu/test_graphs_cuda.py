@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.graphs import Graphs, use_graphs
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.random_model import build_random
-from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.decoding.graphs import Graphs, use_graphs
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.weights.checkpoint import load_model
+from longtake.engines.vibevoice.weights.random_model import build_random
 from tests.support.checkpoints import write_checkpoint
 from tests.support.runs import CASES, Kept, Run, differences, speak
 

@@ -14,8 +14,8 @@ import pytest
 
 from longtake.config import load_settings
 from longtake.delivery import audio_path
-from longtake.engines.vibevoice.footprint import ACOUSTIC_ENCODER, EMBEDDING, SIZES, weights
-from longtake.engines.vibevoice.shapes import random_config
+from longtake.engines.vibevoice.planning.footprint import ACOUSTIC_ENCODER, EMBEDDING, SIZES, weights
+from longtake.engines.vibevoice.weights.shapes import random_config
 from longtake.intake import JobRequest
 from longtake.jobs.records import Job
 from longtake.jobs.states import ENDED, State

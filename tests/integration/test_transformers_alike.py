@@ -8,7 +8,7 @@ import torch
 from benchmarks.engine import prompt
 from benchmarks.ours import Ours
 from benchmarks.rival import Rival
-from longtake.engines.vibevoice.random_model import build_random
+from longtake.engines.vibevoice.weights.random_model import build_random
 from longtake.nn.affine import pack_all
 
 pytest.importorskip("transformers")

@@ -16,8 +16,8 @@ from longtake.audio import read_trace as read_stretch_trace
 from longtake.config import Settings, load_settings
 from longtake.core.errors import CapacityError, InputError
 from longtake.delivery import audio_path, timeline
-from longtake.engines.vibevoice import budget
-from longtake.engines.vibevoice.names import END, EOS
+from longtake.engines.vibevoice.network.names import END, EOS
+from longtake.engines.vibevoice.planning import budget
 from longtake.engines.vibevoice.trace import Trace, read_trace
 from longtake.intake import JobRequest
 from longtake.jobs.records import Job, SpokenPassage

@@ -19,11 +19,11 @@ from longtake.core.clock import SystemClock
 from longtake.core.records import Line, Passage
 from longtake.engines.vibevoice import engine as engine_module
 from longtake.engines.vibevoice.about import INFO
+from longtake.engines.vibevoice.decoding.tokens import plan_tokens
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
 from longtake.engines.vibevoice.load import load_engine
-from longtake.engines.vibevoice.names import DIFFUSION
-from longtake.engines.vibevoice.prompt import Prompt, build_prompt
-from longtake.engines.vibevoice.tokens import plan_tokens
+from longtake.engines.vibevoice.network.names import DIFFUSION
+from longtake.engines.vibevoice.prompting.prompt import Prompt, build_prompt
 from longtake.engines.vibevoice.trace import read_trace
 from longtake.jobs.database import Database
 from longtake.jobs.desk import WorkerDesk

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtake.engines.vibevoice.feed import Feed
-from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.prompt import Prompt
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.solver import Solver, solver_table
-from longtake.engines.vibevoice.streams import Outcome, Stream
-from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted
+from longtake.engines.vibevoice.decoding.feed import Feed
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.decoding.solver import Solver, solver_table
+from longtake.engines.vibevoice.decoding.streams import Outcome, Stream
+from longtake.engines.vibevoice.decoding.tokens import Chooser, Greedy, Scripted
+from longtake.engines.vibevoice.network.names import DIFFUSION, END, EOS, START
+from longtake.engines.vibevoice.prompting.prompt import Prompt
 from longtake.engines.vibevoice.trace import Trace, read_trace
 from tests.support import golden
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from longtake.engines.vibevoice.graphs import TableAttend
+from longtake.engines.vibevoice.decoding.graphs import TableAttend
 from longtake.nn.capture import Work
 from longtake.nn.decoder import rotate
 from longtake.nn.decoder_config import DecoderConfig

@@ -13,12 +13,19 @@ from longtake.cli.exits import EXIT_DOES_NOT_FIT
 from longtake.cli.options import DTYPES, json_option
 from longtake.core.memory import free_host_bytes
 from longtake.core.units import format_bytes, parse_size
-from longtake.engines.vibevoice.dtypes import host_dtype
-from longtake.engines.vibevoice.footprint import float_parameters
-from longtake.engines.vibevoice.hub import random_name
-from longtake.engines.vibevoice.memory_plan import MemoryPlan, Wish, max_jobs, max_minutes, plan_memory, remedies
-from longtake.engines.vibevoice.quantization import KV_DTYPES, fitting, read_dtype
-from longtake.engines.vibevoice.shapes import config_of
+from longtake.engines.vibevoice.network.quantization import KV_DTYPES, fitting, read_dtype
+from longtake.engines.vibevoice.planning.footprint import float_parameters
+from longtake.engines.vibevoice.planning.memory_plan import (
+    MemoryPlan,
+    Wish,
+    max_jobs,
+    max_minutes,
+    plan_memory,
+    remedies,
+)
+from longtake.engines.vibevoice.weights.dtypes import host_dtype
+from longtake.engines.vibevoice.weights.hub import random_name
+from longtake.engines.vibevoice.weights.shapes import config_of
 
 
 @click.command()

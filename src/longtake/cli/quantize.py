@@ -28,7 +28,7 @@ def quantize(model: str, dtype: str, lora: str | None, out: Path, as_json: bool)
     """
     try:
         # By name: commands load no torch, this one alone has to.
-        saved = importlib.import_module("longtake.engines.vibevoice.save").save_quantized(
+        saved = importlib.import_module("longtake.engines.vibevoice.weights.save").save_quantized(
             model, out, dtype=dtype, adapter=lora
         )
     except ModuleNotFoundError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from longtake.core.errors import InputError
 from longtake.core.units import format_bytes
-from longtake.engines.vibevoice.hub import DEFAULT_MODEL
-from longtake.engines.vibevoice.integrity import check_files, find_local
+from longtake.engines.vibevoice.weights.hub import DEFAULT_MODEL
+from longtake.engines.vibevoice.weights.integrity import check_files, find_local
 
 REMEDY = "Delete the file that is named, and fetch it again."
 

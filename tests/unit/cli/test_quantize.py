@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from longtake.cli.quantize import quantize
 from longtake.core.errors import InputError
-from longtake.engines.vibevoice.shapes import config_of
+from longtake.engines.vibevoice.weights.shapes import config_of
 from tests.support.checkpoints import write_checkpoint
 
 

@@ -20,7 +20,7 @@ from longtake.core.units import parse_time, seconds_of
 from longtake.delivery import again as rooms
 from longtake.delivery import audio_path, speak_again, subtitles_of
 from longtake.delivery.border import find_border
-from longtake.engines.vibevoice.names import DIFFUSION, END
+from longtake.engines.vibevoice.network.names import DIFFUSION, END
 from longtake.engines.vibevoice.trace import read_trace as read_steps
 from longtake.engines.vibevoice.trace import write_step
 from longtake.jobs.cuts import Cuts

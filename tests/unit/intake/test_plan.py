@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from longtake.core.errors import CapacityError
 from longtake.engines.base import Loads
 from longtake.engines.vibevoice.about import VibeVoiceAbout
-from longtake.engines.vibevoice.budget import least_rows, rows_of, step_limit, steps_needed
-from longtake.engines.vibevoice.footprint import SIZES, kv_bytes
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.planning.budget import least_rows, rows_of, step_limit, steps_needed
+from longtake.engines.vibevoice.planning.footprint import SIZES, kv_bytes
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from longtake.intake import Intake, JobRequest
 from longtake.intake.plan import Room, plan_passages
 from longtake.jobs.database import Database

@@ -12,14 +12,14 @@ from typing import Any
 from longtake.core.errors import InputError
 from longtake.core.records import EngineInfo, PassageShape
 from longtake.engines.base import Engine, EngineAbout, Loads
-from longtake.engines.vibevoice.budget import FRAMES_PER_S, MAX_ACTIVE, PAST_PASSAGES, least_rows, passage_cap
-from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, VibeVoiceConfig
-from longtake.engines.vibevoice.config_file import load_config
-from longtake.engines.vibevoice.footprint import SIZES, kv_bytes
-from longtake.engines.vibevoice.quantization import read_dtype
+from longtake.engines.vibevoice.network.config import SAMPLES_PER_FRAME, VibeVoiceConfig
+from longtake.engines.vibevoice.network.quantization import read_dtype
+from longtake.engines.vibevoice.planning.budget import FRAMES_PER_S, MAX_ACTIVE, PAST_PASSAGES, least_rows, passage_cap
+from longtake.engines.vibevoice.planning.footprint import SIZES, kv_bytes
 from longtake.engines.vibevoice.settings import read_settings
-from longtake.engines.vibevoice.shapes import config_of
 from longtake.engines.vibevoice.trace import cut_trace
+from longtake.engines.vibevoice.weights.config_file import load_config
+from longtake.engines.vibevoice.weights.shapes import config_of
 
 # Dialogues of the reference run at 180 words a minute at most; a voice brings its own pace, and finished jobs teach it.
 # Chinese: characters a minute of ordinary reading aloud.

@@ -16,23 +16,23 @@ from longtake.core.errors import EngineError, InvariantError, LongtakeError, Wor
 from longtake.core.records import EngineInfo
 from longtake.core.stats import EngineStats
 from longtake.engines.base import Chunk, Cost, Ended, Failed, SpeakRequest, StepResult
-from longtake.engines.vibevoice.ending import end_at_limit, end_of_speech
+from longtake.engines.vibevoice.decoding.feed import Feed
+from longtake.engines.vibevoice.decoding.noise import FrameNoise
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.decoding.solver import Solver, solver_table
+from longtake.engines.vibevoice.decoding.streams import Frame, Outcome, Stream
+from longtake.engines.vibevoice.decoding.tokens import Chooser, Greedy, Scripted, plan_tokens
 from longtake.engines.vibevoice.failures import broken, lost_step, mistake, no_room, not_finite
-from longtake.engines.vibevoice.feed import Feed
-from longtake.engines.vibevoice.footprint import Dtypes, kv_bytes
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import DIFFUSION, EOS
-from longtake.engines.vibevoice.noise import FrameNoise
-from longtake.engines.vibevoice.plan import Plan, plan_request
-from longtake.engines.vibevoice.prompt import build_prompt
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.solver import Solver, solver_table
-from longtake.engines.vibevoice.streams import Frame, Outcome, Stream
-from longtake.engines.vibevoice.tokenizer import TextTokenizer
-from longtake.engines.vibevoice.tokens import Chooser, Greedy, Scripted, plan_tokens
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import DIFFUSION, EOS
+from longtake.engines.vibevoice.planning.ending import end_at_limit, end_of_speech
+from longtake.engines.vibevoice.planning.footprint import Dtypes, kv_bytes
+from longtake.engines.vibevoice.planning.plan import Plan, plan_request
+from longtake.engines.vibevoice.planning.workspace import READ_AT_ONCE, requests_room
+from longtake.engines.vibevoice.prompting.prompt import build_prompt
+from longtake.engines.vibevoice.prompting.tokenizer import TextTokenizer
+from longtake.engines.vibevoice.prompting.voice_bank import VoiceBank
 from longtake.engines.vibevoice.trace import Weights, write_head, write_step
-from longtake.engines.vibevoice.voice_bank import VoiceBank
-from longtake.engines.vibevoice.workspace import READ_AT_ONCE, requests_room
 from longtake.nn.faults import free_device_bytes, is_device_fault, is_out_of_memory, taken_device_bytes
 
 

@@ -8,7 +8,7 @@ from longtake.core.errors import CapacityError, EngineError, InvariantError, Wor
 from longtake.core.memory import free_host_bytes
 from longtake.core.units import format_bytes, format_duration
 from longtake.engines.base import OUT_OF_MEMORY, SpeakRequest
-from longtake.engines.vibevoice.budget import FRAMES_PER_S
+from longtake.engines.vibevoice.planning.budget import FRAMES_PER_S
 from longtake.nn.faults import free_device_bytes
 
 _GOES_ON = "What was spoken is kept, and goes on in a fresh worker"

@@ -17,25 +17,25 @@ from longtake.core.errors import InputError
 from longtake.core.memory import free_host_bytes
 from longtake.core.records import EngineInfo
 from longtake.core.units import format_bytes
-from longtake.engines.vibevoice.checkpoint import check_finite, load_encoder, load_model, weight_files
-from longtake.engines.vibevoice.codec import Encoder
-from longtake.engines.vibevoice.config import VibeVoiceConfig
-from longtake.engines.vibevoice.config_file import CONFIG, load_config
-from longtake.engines.vibevoice.dtypes import BF16_FLAGS, has_bf16, host_dtype
+from longtake.engines.vibevoice.decoding.graphs import use_graphs
+from longtake.engines.vibevoice.decoding.runner import Runner
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
-from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
-from longtake.engines.vibevoice.footprint import float_parameters
-from longtake.engines.vibevoice.graphs import use_graphs
-from longtake.engines.vibevoice.hub import DEFAULT_MODEL, fetch_adapter, fetch_model, random_name
-from longtake.engines.vibevoice.lora import open_lora
-from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
-from longtake.engines.vibevoice.quantization import check_kv_dtype, fitting, read_dtype
-from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.shapes import random_config
-from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer, load_tokenizer
+from longtake.engines.vibevoice.network.codec import Encoder
+from longtake.engines.vibevoice.network.config import VibeVoiceConfig
+from longtake.engines.vibevoice.network.model import VibeVoiceModel, build_meta
+from longtake.engines.vibevoice.network.quantization import check_kv_dtype, fitting, read_dtype
+from longtake.engines.vibevoice.planning.footprint import float_parameters
+from longtake.engines.vibevoice.prompting.tokenizer import build_byte_tokenizer, load_tokenizer
+from longtake.engines.vibevoice.prompting.voice_bank import VoiceBank
 from longtake.engines.vibevoice.trace import Weights
-from longtake.engines.vibevoice.voice_bank import VoiceBank
+from longtake.engines.vibevoice.weights.checkpoint import check_finite, load_encoder, load_model, weight_files
+from longtake.engines.vibevoice.weights.config_file import CONFIG, load_config
+from longtake.engines.vibevoice.weights.dtypes import BF16_FLAGS, has_bf16, host_dtype
+from longtake.engines.vibevoice.weights.fingerprint import of_checkpoint, of_random
+from longtake.engines.vibevoice.weights.hub import DEFAULT_MODEL, fetch_adapter, fetch_model, random_name
+from longtake.engines.vibevoice.weights.lora import open_lora
+from longtake.engines.vibevoice.weights.random_model import build_random, build_random_encoder
+from longtake.engines.vibevoice.weights.shapes import random_config
 from longtake.nn.affine import pack_all
 from longtake.nn.memory import give_back
 from longtake.voices import VoiceStore

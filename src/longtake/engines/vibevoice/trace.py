@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtake.core.errors import InvariantError
-from longtake.engines.vibevoice.config import LATENT_DIM
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS
+from longtake.engines.vibevoice.network.config import LATENT_DIM
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS, DIFFUSION, END, EOS
 
 SEMANTIC_DIM = 128
 _WIDTH = LATENT_DIM + SEMANTIC_DIM

@@ -16,14 +16,14 @@ from longtake.core.records import Line, Passage
 from longtake.engines.base import Ended, SpeakRequest, StepResult
 from longtake.engines.vibevoice import engine
 from longtake.engines.vibevoice.about import INFO
+from longtake.engines.vibevoice.decoding.runner import Runner
 from longtake.engines.vibevoice.engine import VibeVoiceEngine
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import DIFFUSION
-from longtake.engines.vibevoice.random_model import build_random
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.tokenizer import build_byte_tokenizer
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import DIFFUSION
+from longtake.engines.vibevoice.prompting.tokenizer import build_byte_tokenizer
+from longtake.engines.vibevoice.prompting.voice_bank import VoiceBank
 from longtake.engines.vibevoice.trace import Weights
-from longtake.engines.vibevoice.voice_bank import VoiceBank
+from longtake.engines.vibevoice.weights.random_model import build_random
 
 WEIGHTS = Weights(b"\x01\xff\x02\xff\x00\x04\x80\x01", "random:test")
 

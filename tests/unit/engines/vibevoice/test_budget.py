@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from longtake.core.errors import CapacityError
-from longtake.engines.vibevoice.budget import WINDOWED_PASSAGE_S, frame_limit, passage_cap
+from longtake.engines.vibevoice.planning.budget import WINDOWED_PASSAGE_S, frame_limit, passage_cap
 from longtake.engines.vibevoice.settings import VibeVoiceSettings
 
 AUTO, FULL, WINDOW = (VibeVoiceSettings(context=context) for context in (None, "full", "window"))

@@ -8,12 +8,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longtake.core.errors import CapacityError, InputError, NotFoundError
-from longtake.engines.vibevoice import checkpoint
-from longtake.engines.vibevoice import model as model_module
-from longtake.engines.vibevoice.checkpoint import INDEX, SINGLE, TensorInfo, check_names, load_encoder, load_model
-from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, EMBEDDING, LM_HEAD
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.network import model as model_module
+from longtake.engines.vibevoice.network.model import VibeVoiceModel, build_meta
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS, EMBEDDING, LM_HEAD
+from longtake.engines.vibevoice.weights import checkpoint
+from longtake.engines.vibevoice.weights.checkpoint import (
+    INDEX,
+    SINGLE,
+    TensorInfo,
+    check_names,
+    load_encoder,
+    load_model,
+)
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from tests.support import golden
 from tests.support.checkpoints import to_hf, write_checkpoint
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from longtake.core.errors import InvariantError
-from longtake.engines.vibevoice import codec
-from longtake.engines.vibevoice.codec import AcousticDecoder, Encoder
-from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig
+from longtake.engines.vibevoice.network import codec
+from longtake.engines.vibevoice.network.codec import AcousticDecoder, Encoder
+from longtake.engines.vibevoice.network.config import SAMPLES_PER_FRAME, CoderConfig
 from longtake.nn.affine import Packable, pack_all
 from longtake.nn.streaming import StreamState
 from tests.support.golden import arrays, read_json, share_of_limit, toy_weights

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from longtake.core.errors import InputError, NotFoundError
-from longtake.engines.vibevoice.config_file import load_config
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.weights.config_file import load_config
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from tests.support import golden
 from tests.support.checkpoints import hf_config
 

@@ -7,7 +7,7 @@ import functools
 import pytest
 import torch
 
-from longtake.engines.vibevoice.connector import Connector
+from longtake.engines.vibevoice.network.connector import Connector
 from tests.support.golden import arrays, share_of_limit, toy_weights
 
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ import pytest
 from longtake.core.errors import EngineError
 from longtake.engines.base import End
 from longtake.engines.vibevoice import engine
-from longtake.engines.vibevoice.ending import end_of_speech
-from longtake.engines.vibevoice.names import DIFFUSION
+from longtake.engines.vibevoice.network.names import DIFFUSION
+from longtake.engines.vibevoice.planning.ending import end_of_speech
 from tests.unit.engines.vibevoice.conftest import Bench, Said, ask
 
 

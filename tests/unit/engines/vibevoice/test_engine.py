@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from longtake.core.errors import CapacityError, InputError, InvariantError, NotFoundError
 from longtake.engines.base import End, SpeakRequest
 from longtake.engines.vibevoice.about import INFO
-from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.random_model import build_random
+from longtake.engines.vibevoice.network.names import DIFFUSION, END, EOS, START
 from longtake.engines.vibevoice.trace import read_trace, write_head
+from longtake.engines.vibevoice.weights.random_model import build_random
 from tests.unit.engines.vibevoice.conftest import WEIGHTS, Bench, MakeBench, Said, ask, build_bench
 
 STEP = 1 / 32767  # of int16

@@ -12,9 +12,9 @@ import torch
 
 from longtake.core.errors import CapacityError, InvariantError, LongtakeError, WorkerError
 from longtake.engines.vibevoice import engine as engine_module
-from longtake.engines.vibevoice.feed import Feed
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import DIFFUSION
+from longtake.engines.vibevoice.decoding.feed import Feed
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import DIFFUSION
 from tests.unit.engines.vibevoice.conftest import Bench, Said, ask
 
 NO_ROOM = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines.")

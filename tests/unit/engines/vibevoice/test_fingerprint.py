@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 
 from longtake.core.errors import InputError
 from longtake.engines.vibevoice.about import INFO
-from longtake.engines.vibevoice.checkpoint import weight_files
-from longtake.engines.vibevoice.fingerprint import of_checkpoint, of_random
 from longtake.engines.vibevoice.load import load_engine
-from longtake.engines.vibevoice.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
 from longtake.engines.vibevoice.trace import FINGERPRINT_BYTES, Weights, read_trace
+from longtake.engines.vibevoice.weights.checkpoint import weight_files
+from longtake.engines.vibevoice.weights.fingerprint import of_checkpoint, of_random
 from tests.support import golden
 from tests.support.checkpoints import write_checkpoint
 from tests.unit.engines.vibevoice.conftest import WEIGHTS, Bench, Said, ask, build_bench
@@ -164,7 +164,7 @@ def test_a_past_of_other_weights_is_refused(bench: Bench, other: Bench) -> None:
 
 
 def test_another_device_or_type_goes_on(bench: Bench) -> None:
-    from longtake.engines.vibevoice.random_model import build_random
+    from longtake.engines.vibevoice.weights.random_model import build_random
 
     trace = half_spoken(bench)
     spoken = read_trace(trace).frames

@@ -10,15 +10,15 @@ from collections import Counter
 import pytest
 import torch
 
-from longtake.engines.vibevoice import footprint
-from longtake.engines.vibevoice.footprint import SIZES, kv_bytes, parameters, state_bytes, weights
+from longtake.engines.vibevoice.decoding.runner import REPLAY_FRAMES, Runner
 from longtake.engines.vibevoice.load import DTYPES, _types
-from longtake.engines.vibevoice.model import ENCODER, VibeVoiceModel, allocate, build_meta
-from longtake.engines.vibevoice.random_model import build_random
-from longtake.engines.vibevoice.runner import REPLAY_FRAMES, Runner
-from longtake.engines.vibevoice.shapes import CONFIGS
-from longtake.engines.vibevoice.voice_latents import CHUNK_FRAMES
-from longtake.engines.vibevoice.workspace import FRAMES_AT_ONCE
+from longtake.engines.vibevoice.network.model import ENCODER, VibeVoiceModel, allocate, build_meta
+from longtake.engines.vibevoice.planning import footprint
+from longtake.engines.vibevoice.planning.footprint import SIZES, kv_bytes, parameters, state_bytes, weights
+from longtake.engines.vibevoice.planning.workspace import FRAMES_AT_ONCE
+from longtake.engines.vibevoice.prompting.voice_latents import CHUNK_FRAMES
+from longtake.engines.vibevoice.weights.random_model import build_random
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from longtake.nn.kv import KVStore
 from tests.support import golden
 
@@ -108,5 +108,5 @@ def test_as_many_frames_at_once_as_the_coders_take() -> None:
 
 
 def test_the_arithmetic_imports_no_torch() -> None:
-    code = "import sys, longtake.engines.vibevoice.memory_plan; sys.exit('torch' in sys.modules)"
+    code = "import sys, longtake.engines.vibevoice.planning.memory_plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.feed import Feed
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import DIFFUSION, EOS
-from longtake.engines.vibevoice.prompt import Prompt
-from longtake.engines.vibevoice.runner import Runner
+from longtake.engines.vibevoice.decoding.feed import Feed
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import DIFFUSION, EOS
+from longtake.engines.vibevoice.prompting.prompt import Prompt
 from longtake.engines.vibevoice.trace import Trace
+from longtake.engines.vibevoice.weights.checkpoint import load_model
 from longtake.nn import affine
 from longtake.nn.affine import pack_all
 from longtake.nn.kv import Segment

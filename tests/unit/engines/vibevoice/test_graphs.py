@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.eager import Eager
-from longtake.engines.vibevoice.graphs import MOST_GRAPHS, Graphs, is_kernel_shape, use_graphs
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.names import EOS
-from longtake.engines.vibevoice.runner import Runner
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.decoding.eager import Eager
+from longtake.engines.vibevoice.decoding.graphs import MOST_GRAPHS, Graphs, is_kernel_shape, use_graphs
+from longtake.engines.vibevoice.decoding.runner import Runner
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.names import EOS
+from longtake.engines.vibevoice.planning.workspace import batch_sizes
 from longtake.engines.vibevoice.trace import read_trace
-from longtake.engines.vibevoice.workspace import batch_sizes
+from longtake.engines.vibevoice.weights.checkpoint import load_model
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from tests.support.checkpoints import write_checkpoint
 from tests.support.runs import CASES, Kept, Run, keep, shares, speak
 from tests.support.tape import Tape, table_attend

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from longtake.engines.vibevoice.config import HeadConfig
-from longtake.engines.vibevoice.head import DiffusionHead, time_features
+from longtake.engines.vibevoice.network.config import HeadConfig
+from longtake.engines.vibevoice.network.head import DiffusionHead, time_features
 from tests.support.golden import arrays, share_of_limit, toy_weights
 
 torch.set_num_threads(1)

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import errors
 
 from longtake.core.errors import InputError, NotFoundError
-from longtake.engines.vibevoice.hub import fetch_adapter, fetch_file, fetch_model, random_name
+from longtake.engines.vibevoice.weights.hub import fetch_adapter, fetch_file, fetch_model, random_name
 
 
 class Hub:

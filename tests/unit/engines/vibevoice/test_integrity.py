@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from longtake.core.errors import InputError, NotFoundError
-from longtake.engines.vibevoice.integrity import check_files, find_local
+from longtake.engines.vibevoice.weights.integrity import check_files, find_local
 
 
 def shard(body: bytes = b"0123") -> bytes:

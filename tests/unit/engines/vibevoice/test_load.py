@@ -14,9 +14,9 @@ from longtake.core.errors import InputError, NotFoundError
 from longtake.engines.registry import about
 from longtake.engines.vibevoice import load
 from longtake.engines.vibevoice.about import INFO, window_of
-from longtake.engines.vibevoice.fingerprint import of_checkpoint
 from longtake.engines.vibevoice.load import choose_device, choose_dtype, load_engine
 from longtake.engines.vibevoice.trace import Weights
+from longtake.engines.vibevoice.weights.fingerprint import of_checkpoint
 from tests.support import golden
 from tests.support.checkpoints import TOKENIZER, write_checkpoint
 

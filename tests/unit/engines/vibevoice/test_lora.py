@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from longtake.core.errors import InputError, NotFoundError
-from longtake.engines.vibevoice.lora import CONFIG, WEIGHTS, merge_lora
-from longtake.engines.vibevoice.model import VibeVoiceModel, allocate, build_meta
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.network.model import VibeVoiceModel, allocate, build_meta
+from longtake.engines.vibevoice.weights.lora import CONFIG, WEIGHTS, merge_lora
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from tests.support import golden
 
 RANK, ALPHA = 4, 6.0

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from longtake.core.errors import NotFoundError
 from longtake.core.units import parse_size
 from longtake.engines.vibevoice import engine as engine_module
-from longtake.engines.vibevoice.budget import MAX_ACTIVE, step_limit
-from longtake.engines.vibevoice.config import VibeVoiceConfig
-from longtake.engines.vibevoice.footprint import SIZES
-from longtake.engines.vibevoice.memory_plan import (
+from longtake.engines.vibevoice.network.config import VibeVoiceConfig
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.network.quantization import Quantization, read_dtype
+from longtake.engines.vibevoice.planning.budget import MAX_ACTIVE, step_limit
+from longtake.engines.vibevoice.planning.footprint import SIZES
+from longtake.engines.vibevoice.planning.memory_plan import (
     MemoryPlan,
     Wish,
     max_jobs,
@@ -24,9 +26,7 @@ from longtake.engines.vibevoice.memory_plan import (
     remedies,
     room_of,
 )
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.quantization import Quantization, read_dtype
-from longtake.engines.vibevoice.shapes import CONFIGS, config_of
+from longtake.engines.vibevoice.weights.shapes import CONFIGS, config_of
 from longtake.nn.scheme import INT4, INT8
 from longtake.scheduling import Candidate, Scheduler
 from longtake.worker import memory as worker_memory

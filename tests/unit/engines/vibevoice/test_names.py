@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from longtake.engines.vibevoice.model import build_meta
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, LM_HEAD, Place, is_ignored, places, to_original
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.network.model import build_meta
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS, LM_HEAD, Place, is_ignored, places, to_original
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from tests.support import golden
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from longtake.engines.vibevoice.noise import FrameNoise, normal
+from longtake.engines.vibevoice.decoding.noise import FrameNoise, normal
 
 
 def test_any_order_gives_the_same() -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from longtake.engines.vibevoice.parts import Parts
+from longtake.engines.vibevoice.decoding.parts import Parts
 
 
 def test_on_the_host_a_part_is_what_lies_between_two_marks() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from longtake.core.errors import InputError
-from longtake.engines.vibevoice.names import DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.prompt import build_prompt, measure_prompt
-from longtake.engines.vibevoice.tokenizer import TextTokenizer, build_byte_tokenizer, load_tokenizer
+from longtake.engines.vibevoice.network.names import DIFFUSION, END, EOS, START
+from longtake.engines.vibevoice.prompting.prompt import build_prompt, measure_prompt
+from longtake.engines.vibevoice.prompting.tokenizer import TextTokenizer, build_byte_tokenizer, load_tokenizer
 from tests.support import golden
 from tests.support.checkpoints import TOKENIZER
 

@@ -16,15 +16,15 @@ import torch
 from longtake.core.errors import InputError
 from longtake.engines.base import Loads
 from longtake.engines.vibevoice.about import INFO, VibeVoiceAbout
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.footprint import DECODER, SIZES, kv_bytes, weights
 from longtake.engines.vibevoice.load import load_engine
-from longtake.engines.vibevoice.lora import merge_lora
-from longtake.engines.vibevoice.model import VibeVoiceModel, allocate, build_meta
-from longtake.engines.vibevoice.quantization import Quantization, read_config, read_dtype
-from longtake.engines.vibevoice.random_model import build_random
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.network.model import VibeVoiceModel, allocate, build_meta
+from longtake.engines.vibevoice.network.quantization import Quantization, read_config, read_dtype
+from longtake.engines.vibevoice.planning.footprint import DECODER, SIZES, kv_bytes, weights
 from longtake.engines.vibevoice.trace import read_trace
+from longtake.engines.vibevoice.weights.checkpoint import load_model
+from longtake.engines.vibevoice.weights.lora import merge_lora
+from longtake.engines.vibevoice.weights.random_model import build_random
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from longtake.nn.affine import pack_all
 from longtake.nn.quantized import QuantizedAffine, dequantize, quantize
 from longtake.nn.scheme import INT4, INT8

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from longtake.core.errors import NotFoundError
-from longtake.engines.vibevoice.model import VibeVoiceModel, build_meta
-from longtake.engines.vibevoice.names import CONTROL_TOKENS
-from longtake.engines.vibevoice.random_model import build_random, build_random_encoder
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.network.model import VibeVoiceModel, build_meta
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS
+from longtake.engines.vibevoice.weights.random_model import build_random, build_random_encoder
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from longtake.nn.affine import pack_all
 from tests.support import golden
 

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longtake.core.errors import InputError, NotFoundError
-from longtake.engines.vibevoice import save
 from longtake.engines.vibevoice.about import INFO
-from longtake.engines.vibevoice.checkpoint import load_model
-from longtake.engines.vibevoice.config_file import load_config
-from longtake.engines.vibevoice.footprint import SIZES, weights
 from longtake.engines.vibevoice.load import load_engine
-from longtake.engines.vibevoice.save import save_quantized
-from longtake.engines.vibevoice.shapes import config_of
+from longtake.engines.vibevoice.planning.footprint import SIZES, weights
+from longtake.engines.vibevoice.weights import save
+from longtake.engines.vibevoice.weights.checkpoint import load_model
+from longtake.engines.vibevoice.weights.config_file import load_config
+from longtake.engines.vibevoice.weights.save import save_quantized
+from longtake.engines.vibevoice.weights.shapes import config_of
 from tests.support import golden
 from tests.support.checkpoints import TOKENIZER, write_checkpoint
 from tests.unit.engines.vibevoice.test_lora import tensors_of

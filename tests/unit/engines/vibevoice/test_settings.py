@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from longtake.core.errors import InputError
+from longtake.engines.vibevoice.decoding.solver import MAX_STEPS, Solver
 from longtake.engines.vibevoice.settings import VibeVoiceSettings, read_settings
-from longtake.engines.vibevoice.solver import MAX_STEPS, Solver
 
 
 def test_what_is_left_open_is_as_in_the_references_demos() -> None:

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from longtake.core.errors import InputError, InvariantError
-from longtake.engines.vibevoice.config import HeadConfig
-from longtake.engines.vibevoice.head import DiffusionHead
-from longtake.engines.vibevoice.solver import (
+from longtake.engines.vibevoice.decoding.solver import (
     Solver,
     betas,
     cumulative_alphas,
@@ -19,6 +17,8 @@ from longtake.engines.vibevoice.solver import (
     solver_table,
     trajectory,
 )
+from longtake.engines.vibevoice.network.config import HeadConfig
+from longtake.engines.vibevoice.network.head import DiffusionHead
 from tests.support.golden import arrays, read_json, share_of_limit, toy_weights
 
 torch.set_num_threads(1)

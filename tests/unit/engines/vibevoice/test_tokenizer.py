@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from longtake.core.errors import InputError
-from longtake.engines.vibevoice import tokenizer as module
-from longtake.engines.vibevoice.names import CONTROL_TOKENS
-from longtake.engines.vibevoice.tokenizer import TextTokenizer, build_byte_tokenizer, byte_ids, load_tokenizer
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS
+from longtake.engines.vibevoice.prompting import tokenizer as module
+from longtake.engines.vibevoice.prompting.tokenizer import TextTokenizer, build_byte_tokenizer, byte_ids, load_tokenizer
 from tests.support.checkpoints import TOKENIZER
 
 SPECIALS = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from longtake.core.records import Line
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
-from longtake.engines.vibevoice.tokens import Greedy, Scripted, plan_tokens
+from longtake.engines.vibevoice.decoding.tokens import Greedy, Scripted, plan_tokens
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
 
 
 def lines(*texts: str) -> list[Line]:

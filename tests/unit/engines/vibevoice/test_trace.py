@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from longtake.core.errors import InvariantError
 from longtake.engines.vibevoice.about import VibeVoiceAbout
-from longtake.engines.vibevoice.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
+from longtake.engines.vibevoice.network.names import CONTROL_TOKENS, DIFFUSION, END, EOS, START
 from longtake.engines.vibevoice.trace import Weights, cut_trace, join_traces, read_trace, write_head, write_step
 
 TOKENS = st.lists(st.sampled_from(CONTROL_TOKENS), max_size=12)

@@ -13,9 +13,15 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtake.core.errors import InputError
-from longtake.engines.vibevoice.codec import Encoder
-from longtake.engines.vibevoice.config import SAMPLES_PER_FRAME, CoderConfig
-from longtake.engines.vibevoice.voice_latents import draw_noise, encode_voice, normalise_level, to_scaled, with_noise
+from longtake.engines.vibevoice.network.codec import Encoder
+from longtake.engines.vibevoice.network.config import SAMPLES_PER_FRAME, CoderConfig
+from longtake.engines.vibevoice.prompting.voice_latents import (
+    draw_noise,
+    encode_voice,
+    normalise_level,
+    to_scaled,
+    with_noise,
+)
 from tests.support.golden import arrays, read_json, share_of_limit, toy_weights
 
 torch.set_num_threads(1)

@@ -9,12 +9,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from longtake.engines.vibevoice import engine as engine_module
-from longtake.engines.vibevoice.footprint import SIZES
-from longtake.engines.vibevoice.model import VibeVoiceModel
-from longtake.engines.vibevoice.random_model import build_random_encoder
-from longtake.engines.vibevoice.shapes import CONFIGS
-from longtake.engines.vibevoice.voice_latents import encode_voice
-from longtake.engines.vibevoice.workspace import (
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
+from longtake.engines.vibevoice.planning.footprint import SIZES
+from longtake.engines.vibevoice.planning.workspace import (
     _HOST_SLACK_BYTES,
     _SLACK_BYTES,
     DEVICE_SHARE,
@@ -25,6 +22,9 @@ from longtake.engines.vibevoice.workspace import (
     reading_bytes,
     workspace_bytes,
 )
+from longtake.engines.vibevoice.prompting.voice_latents import encode_voice
+from longtake.engines.vibevoice.weights.random_model import build_random_encoder
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 from longtake.nn.decoder_config import MASK_CELLS
 from longtake.nn.kv import KVStore, Segment
 from tests.unit.engines.vibevoice.conftest import Bench

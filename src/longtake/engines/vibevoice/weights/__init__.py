@@ -1,0 +1,1 @@
+"""Where weights come from and go to: hub, checkpoints, adapters, random ones; and how they are known again."""
