@@ -185,6 +185,7 @@ class Life:
         loop.run()
         while not loop.settle() and not self._is_over:  # the heart renews what was not released
             self._changed.wait(LOOK_S)
+            self._changed.clear()
         counted = self.pulse()
         with self._lock:
             self._loop = None
@@ -193,10 +194,10 @@ class Life:
         engine.close()
 
     def _load_again(self) -> None:
-        """Others may have taken the room meanwhile: that is no reason to end."""
+        """Others may have taken the room meanwhile, or hold the store: that is no reason to end."""
         try:
             self._speak()
-        except CapacityError as error:
+        except (CapacityError, TransientError) as error:
             log.warning("the engine cannot be loaded now: %s", error)
             if self._loading is not None:
                 self._carried_out(self._loading, error.message)
@@ -247,7 +248,7 @@ class Life:
         """Between two beats: what was ordered, then what is due by itself."""
         loop = self._loop
         assert loop is not None  # noqa: S101  (it calls)
-        while self._orders:
+        while self._orders and self._unloading is None:  # what comes behind that order finds no engine
             self._carry_out(self._orders.popleft(), loop)
         now_s = self._clock.monotonic_s()
         if loop.is_busy:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from longtake.config import WorkerSettings
-from longtake.core.errors import CapacityError, TransientError
+from longtake.core.errors import CapacityError, LongtakeError, TransientError
 from longtake.core.memory import MemoryUse
 from longtake.core.stats import StepStats
 from longtake.engines.base import Engine
@@ -206,6 +206,26 @@ def test_a_store_that_is_busy_then_is_asked_until_the_job_is_free(
     assert asked == [4]
 
 
+def test_a_busy_store_is_not_asked_without_a_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lives, "LOOK_S", 0.1)
+    release, asked, is_busy = world.desk.release, [0], [True]
+
+    def busy(claim: Claim, reason: str | None = None) -> State:
+        asked[0] += 1
+        if is_busy[0]:
+            raise TransientError("The store is busy.")
+        return release(claim, reason)
+
+    monkeypatch.setattr(world.desk, "release", busy)
+    world.speaking()
+    world.life.tell("unload", "t")
+    world.gate.set()
+    time.sleep(0.5)
+    is_busy[0] = False
+    world.until(lambda: "t" in world.answers)
+    assert asked[0] < 15
+
+
 def test_whatever_is_new_loads_it_for_all(world: World) -> None:
     old = world.speaking()
     world.life.tell("unload", "t")
@@ -244,6 +264,16 @@ def test_every_order_is_answered_whether_or_not_there_is_an_engine(world: World)
         assert world.answer(word).error is None, word
     assert world.life.pulse().state == "ready"
     assert len(world.engines) == 2
+
+
+def test_orders_that_came_during_one_beat_are_carried_out_one_after_the_other(world: World) -> None:
+    job = world.speaking()
+    for number, word in enumerate(("unload", "release", "unload", "load")):
+        world.life.tell(word, str(number))
+    world.gate.set()
+    world.until(lambda: len(world.answers) == 4)
+    assert world.loads == 2
+    world.until_done(job)
 
 
 def test_to_be_measured_waits_for_no_beat(world: World) -> None:
@@ -315,10 +345,13 @@ def test_probes_do_not_keep_it_awake_and_work_does(make_world: MakeWorld) -> Non
     world.until_state("unloaded")
 
 
-def test_no_room_to_load_again_is_told_and_tried_later(world: World) -> None:
+@pytest.mark.parametrize(
+    "error", [CapacityError("The device has no room for the weights."), TransientError("The job store is busy.")]
+)
+def test_no_room_to_load_again_is_told_and_tried_later(world: World, error: LongtakeError) -> None:
     world.answer("unload")
-    world.load_error = CapacityError("The device has no room for the weights.")
-    assert world.answer("load").error == "The device has no room for the weights."
+    world.load_error = error
+    assert world.answer("load").error == error.message
     job = world.submit()
     time.sleep(0.1)
     assert (world.job(job).state, world.thread.is_alive()) == (State.QUEUED, True)
