@@ -11,6 +11,8 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from pydantic import SecretStr
+
 from longtake.core.errors import LongtakeError
 
 EVENT_CHARACTERS, FIELD_CHARACTERS, TRACE_CHARACTERS, NAME_CHARACTERS = 2000, 500, 6000, 60
@@ -30,7 +32,8 @@ _SECRETS = (
     (re.compile(r"\b(bearer\s+)[^\s'\",;]+", re.I), r"\1"),
     (
         re.compile(
-            r"\b((?:api[_-]?key|token|secret|password|passwd|access_key)['\"]?\s*[:=]\s*['\"]?)[\w./+~-]{6,}", re.I
+            r"((?:api[_-]?key|token|secret|password|passwd|access_key|[?&]key)['\"]?\s*[:=]\s*['\"]?)[\w./+~-]{6,}",
+            re.I,
         ),
         r"\1",
     ),
@@ -58,7 +61,9 @@ def secrets_in(settings: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from secrets_in(value)
         elif _SECRET_NAME.search(name):
-            yield from (str(each) for each in (value if isinstance(value, list | tuple) else [value]) if each)
+            for each in value if isinstance(value, list | tuple) else [value]:
+                if each:
+                    yield each.get_secret_value() if isinstance(each, SecretStr) else str(each)
 
 
 class Mask:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from longtake.config import LogSettings
+from longtake.config import LogSettings, Settings
 from longtake.core.errors import InputError, NotFoundError
 from longtake.logs.clean import EVENT_CHARACTERS, FIELDS, escape, secrets_in
 from longtake.logs.lines import LineFile
@@ -97,12 +97,23 @@ def test_secrets_are_hidden_wherever_they_stand(logged: Logged) -> None:
         log.info("key %s", "a-long-random-word", extra={"note": "xa-long-random-wordx"})
         log.info("Authorization: Bearer abc.def", extra={"headers": {"authorization": "Basic Zm9v", "x": "kept"}})
         log.info("send to slack://Tkn1/Bkn2/Ckn3 and https://me:word@example.org/kept?api_key=s3cr3tvalue")
+        log.info("send to https://example.org/bot?access_token=t0kenvalue&x=1 and https://example.org/bot?key=k3yvalue")
         try:
             raise OSError("mailto://me:word@example.org refused")
         except OSError:
             log.exception("not sent")
     text = logged.path.read_text() + logged.console.getvalue()
-    for secret in ("a-long-random-word", "abc.def", "Zm9v", "Tkn1", "Ckn3", "me:word", "s3cr3tvalue"):
+    for secret in (
+        "a-long-random-word",
+        "abc.def",
+        "Zm9v",
+        "Tkn1",
+        "Ckn3",
+        "me:word",
+        "s3cr3tvalue",
+        "t0kenvalue",
+        "k3yvalue",
+    ):
         assert secret not in text
     assert "example.org/kept" in text
 
@@ -110,6 +121,13 @@ def test_secrets_are_hidden_wherever_they_stand(logged: Logged) -> None:
 def test_the_secrets_of_a_tree_of_settings() -> None:
     tree = {"server": {"api_key": "k", "port": 1}, "alerts": {"urls": ["u", "v"], "level": "x"}, "token": None}
     assert list(secrets_in(tree)) == ["k", "u", "v"]
+
+
+def test_the_secrets_of_the_settings_are_the_words_themselves() -> None:
+    settings = Settings.model_validate(
+        {"server": {"api_key": "a-key"}, "alerts": {"urls": ["https://example.org/services/T0/B0/word"]}}
+    )
+    assert list(secrets_in(settings.model_dump())) == ["a-key", "https://example.org/services/T0/B0/word"]
 
 
 def test_the_script_is_not_told_unless_asked(logged: Logged) -> None:
