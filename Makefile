@@ -4,7 +4,7 @@ DATA   ?= out/data
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test kernels chaos check format bench clean
+.PHONY: help setup setup-dev setup-kernels demo serve test chaos check format bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,9 +35,8 @@ serve: setup  ## API and studio on http://127.0.0.1:7860
 test: setup-dev  ## all tests
 	$(BIN)/python -m pytest
 
-kernels: setup-dev  ## fetch Triton (286 MB) into .venv, and run the tests of the GPU kernels in its interpreter
+setup-kernels: setup-dev  ## Triton (286 MB) too: `make test` then runs the GPU's in its interpreter
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[kernels]'
-	$(BIN)/python -m pytest tests/unit/nn/test_flash.py
 
 chaos: setup-dev  ## everything that can go wrong, everywhere; two hours. `make test` has a cut of it
 	LONGTAKE_CHAOS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/chaos tests/unit/jobs/test_machine.py

@@ -24,6 +24,7 @@ from benchmarks.ours import Ours, Spoken
 from benchmarks.rival import Rival
 from longtake.engines.vibevoice.network.model import VibeVoiceModel
 from longtake.engines.vibevoice.network.names import START
+from longtake.engines.vibevoice.network.quantization import read_dtype
 from longtake.engines.vibevoice.weights.random_model import build_random
 from longtake.nn.affine import pack_all
 
@@ -48,7 +49,9 @@ class Speeds:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="random:small")
-    parser.add_argument("--dtype", default="fp32", choices=DTYPES)
+    parser.add_argument(
+        "--dtype", default="fp32", help="fp32, fp16, bf16; int8+bf16, int4+bf16 …, without transformers"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--turns", type=int, default=5)
@@ -59,11 +62,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="keep the table there, and the JSON beside it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    quantization, rest = read_dtype(arguments.dtype)
+    if rest not in DTYPES:
+        parser.error(f"--dtype {arguments.dtype}: the type of all else is needed, too: {', '.join(DTYPES)}")
     model = build_random(
-        arguments.model.removeprefix("random:"), dtype=DTYPES[arguments.dtype], device=arguments.device
+        arguments.model.removeprefix("random:"),
+        dtype=DTYPES[rest],
+        device=arguments.device,
+        quantization=quantization,
     )
     model.acoustic_tokenizer.encoder = None
-    rival = None if arguments.no_rival else Rival(model, use_diffusers=arguments.diffusers)  # before it is packed
+    rival = (
+        None if arguments.no_rival or quantization else Rival(model, use_diffusers=arguments.diffusers)
+    )  # before it is packed
     pack_all(model)
     ours = Ours(model, max(arguments.streams))
     lines = [f"# {arguments.model}, {arguments.dtype}, {arguments.device}, one thread", "", _machine(model.device), ""]

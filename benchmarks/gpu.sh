@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Parity, speed, memory and plan against measured, on a machine that has only Python 3.12, torch, transformers,
 # safetensors and numpy. Also runs on a CPU:
-#   MODEL=random:small LARGE= DTYPE=fp32 DTYPES=fp32 DEVICE=cpu STREAMS=1,2 CONTEXTS=256 benchmarks/gpu.sh
+#   MODEL=random:small LARGE= QUANTIZED= DTYPE=fp32 DTYPES=fp32 DEVICE=cpu STREAMS=1,2 CONTEXTS=256 benchmarks/gpu.sh
 #
 #   MODEL    random:1.5b      LARGE  random:7b, or nothing      DTYPE  bf16      DEVICE  cuda, or cpu where there is none
 #   DTYPES   bf16 fp16 int8+bf16 int4+bf16: whose memory is measured
+#   QUANTIZED   int8+bf16 int4+bf16, or nothing: whose speed is measured, too
 #   OUT      where the tables go: benchmarks/results/DEVICE
 #   FRAMES   20               TURNS  3         STREAMS  1,2,4,8,16,32     CONTEXTS  1024,4096,16384,60000
 #   PYTHON   python3
@@ -42,6 +43,10 @@ if [ -n "$LARGE" ]; then
 	part large benchmarks.engine --model "$LARGE" --dtype "$DTYPE" --device "$DEVICE" --frames "$FRAMES" --no-rival \
 		--turns "$TURNS" --streams 1,8 --contexts 1024,30000 --out "$OUT/engine-large.md"
 fi
+for dtype in ${QUANTIZED-int8+bf16 int4+bf16}; do
+	part "engine-$dtype" benchmarks.engine --model "$MODEL" --dtype "$dtype" --device "$DEVICE" --frames "$FRAMES" \
+		--no-rival --turns "$TURNS" --streams 1,8 --contexts 1024 --out "$OUT/engine-$dtype.md"
+done
 for dtype in ${DTYPES:-bf16 fp16 int8+bf16 int4+bf16}; do
 	part "memory-$dtype" benchmarks.device_memory --model "$MODEL" --dtype "$dtype" --device "$DEVICE" --frames 10
 done

@@ -1,6 +1,6 @@
 """The kernels against `KVStore.attend`: run by Triton's interpreter where there is no GPU, and compiled for some.
 
-Skipped where Triton is not installed; `make kernels` installs it. The interpreter knows no bfloat16.
+Skipped where Triton is not installed; `make setup-kernels` installs it. The interpreter knows no bfloat16.
 """
 
 from __future__ import annotations
