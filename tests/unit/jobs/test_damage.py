@@ -91,12 +91,12 @@ def test_only_the_thorough_check_compares_indexes(folder: DataFolder) -> None:
     overwriting.execute("PRAGMA writable_schema = ON")
     # The index is now thought to be over another column, so its entries are not those of its table.
     overwriting.execute(
-        "UPDATE sqlite_schema SET sql = 'CREATE INDEX jobs_state ON jobs (kind)' WHERE name = 'jobs_state'"
+        "UPDATE sqlite_schema SET sql = 'CREATE INDEX jobs_load ON jobs (kind)' WHERE name = 'jobs_load'"
     )
     overwriting.close()
     db = Database(folder.database)
     db.check()
-    with pytest.raises(WorkerError, match="jobs_state"):
+    with pytest.raises(WorkerError, match="jobs_load"):
         db.check(is_thorough=True)
     db.close()
 
