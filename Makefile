@@ -55,6 +55,12 @@ bench: setup-dev  ## the benchmarks; benchmarks/README.md says what each number 
 	$(BIN)/python -m benchmarks.say_long_script
 	$(BIN)/python -m benchmarks.submit_latency
 	$(BIN)/python -m benchmarks.say_again
+	$(BIN)/python -m benchmarks.queue
+	$(BIN)/python -m benchmarks.serve
+	$(BIN)/python -m benchmarks.serve --engine vibevoice
+	$(BIN)/python -m benchmarks.many_jobs --turns 1
+	$(BIN)/python -m benchmarks.vibevoice_memory --model random:small --dtype fp32
+	$(BIN)/python -m benchmarks.memory --minutes 15 --kinds window
 	$(BIN)/python -m benchmarks.engine --out benchmarks/results/engine-cpu.md
 
 clean:  ## remove .venv and all that was made

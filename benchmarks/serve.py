@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -98,10 +99,11 @@ async def listen_to_all(url: str, body: dict[str, object], jobs: int, every_s: f
 
 
 @contextmanager
-def server(data: Path, options: Sequence[str]) -> Iterator[str]:
+def server(data: Path, options: Sequence[str], side_by_side: int) -> Iterator[str]:
     """`longtake serve` on a free port, ready; gives its address."""
     command = [LONGTAKE, "serve", "--port", "0", "--no-studio", "--data", str(data), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    environment = os.environ | {"LONGTAKE_WORKER__MAX_JOBS": str(side_by_side)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
@@ -115,7 +117,7 @@ def server(data: Path, options: Sequence[str]) -> Iterator[str]:
         yield found[0]
     finally:
         process.terminate()
-        process.wait(30)
+        process.communicate(timeout=30)
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -143,8 +145,7 @@ def main() -> int:
             hum = (8000 * np.sin(np.arange(72_000) * 0.05)).astype(np.int16)
             VoiceStore(DataFolder(Path(data)).voices).add(hum, name="hum", language="en")
             body |= {"voice": "hum", "settings": {"steps": 2}}
-        (Path(data) / "settings.toml").write_text(f"[worker]\nmax_jobs = {arguments.side_by_side}\n", encoding="utf-8")
-        with server(Path(data), [*options, "--config", str(Path(data) / "settings.toml")]) as url:
+        with server(Path(data), options, arguments.side_by_side) as url:
             begun = time.perf_counter()
             heard = asyncio.run(listen_to_all(url, body, arguments.jobs, arguments.every))
             wall_s = time.perf_counter() - begun

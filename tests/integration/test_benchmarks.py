@@ -1,0 +1,70 @@
+"""The benchmarks run, in a cut, and what they tell is true of what they saw."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from typing import Any
+
+import pytest
+
+from benchmarks import memory, queue, serve
+from longtake.engines.vibevoice.shapes import CONFIGS
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return told
+
+
+def test_queue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["queue", "--rows", "40", "--count", "5"])
+    queue.main()
+    told = last_line(capsys)
+    assert set(told["times_slower"]) == set(told["empty"]) == set(told["full"])
+    assert told["full"]["claim"]["p50_ms"] > 0
+
+
+def test_serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["serve", "--jobs", "3", "--every", "0.1"])
+    assert serve.main() == 0
+    told = last_line(capsys)
+    assert told["is_whole"]
+    assert told["audio_s"] > 3
+    assert told["first_audio_s"]["p50"] <= told["finish_s"]["p50"] <= told["wall_s"] + 0.1
+
+
+def test_memory_watches_a_real_worker() -> None:
+    run = memory.speak("window", 0.3, Namespace(model="random:tiny", steps=1, memory_budget="64MiB"))
+    assert run.frames > 50
+    assert run.peak_bytes >= max(point.resident_bytes for point in run.points) > 100e6
+
+
+def points(frames: int, resident: int, step_s: float, grows_s: float = 0.0) -> list[memory.Point]:
+    """A hundred moments; each frame takes a little longer than the one before."""
+    some = [frames * n // 100 for n in range(101)]
+    return [memory.Point(n, resident, n * step_s + n * n * grows_s / 2) for n in some]
+
+
+@pytest.mark.parametrize(
+    ("grown_bytes", "grows_s", "is_good"),
+    [(0, 0.0, True), (20_000_000, 0.0, False), (0, 2e-6, False)],
+    ids=["as it is", "it leaks", "it slows down"],
+)
+def test_memory_judges_what_grows_beyond_keys_and_values(grown_bytes: int, grows_s: float, is_good: bool) -> None:
+    decoder, resident = CONFIGS["tiny"].decoder, 400_000_000
+    short, long = (
+        memory.Run(
+            "window",
+            minutes,
+            frames,
+            points(frames, 0, 0.01, grows_s),
+            resident + memory.written_bytes(decoder, frames) + grown,
+            1.0,
+        )
+        for minutes, frames, grown in ((9.0, 4050, 0), (90.0, 40_500, grown_bytes))
+    )
+    told = memory.judge(short, long, decoder)
+    assert told["is_within_bar"] is is_good
+    assert told["beyond_growth"] == pytest.approx(grown_bytes / resident, abs=1e-4)
