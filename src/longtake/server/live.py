@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from longtake.core.errors import TransientError
+from longtake.core.errors import QueueFullError
 from longtake.server.errors import BrokenStreamError
 
 SLOW_S = 10.0  # a reader that takes nothing for so long is given up: its connection is worth more to somebody else
@@ -31,10 +31,10 @@ class Seats:
     def take(self) -> Iterator[None]:
         """
         Raises:
-            TransientError: All are taken.
+            QueueFullError: All are taken.
         """
         if self.taken >= self._limit:
-            raise TransientError(
+            raise QueueFullError(
                 f"{self.taken} readers listen to {self._what}, which is the limit. Close one, or ask without a stream.",
                 code="too_many_readers",
                 retry_after_s=5.0,
@@ -57,7 +57,7 @@ class LiveStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
         Raises:
-            TransientError: All seats are taken; nothing was sent.
+            QueueFullError: All seats are taken; nothing was sent.
             BrokenStreamError: The reader was too slow.
         """
 

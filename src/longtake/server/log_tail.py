@@ -14,7 +14,6 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from weakref import WeakSet
 
-from longtake.core.errors import QueueFullError
 from longtake.logs import Batch, Filter, Position, process_sources, read_on, tail_of, to_text
 from longtake.logs.position import Place
 from longtake.server.hop import Hop
@@ -23,7 +22,6 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.25
 LOOK_BYTES = 512 << 10  # of each process's log, in one look: 2 MiB a second
-MAX_READERS = 256
 MAX_NEWS = 1000  # lines that wait for one reader
 
 
@@ -75,17 +73,7 @@ class LogTail:
         self._task: asyncio.Task[None] | None = None
 
     async def attach(self, wanted: Filter) -> Reader:
-        """
-        Raises:
-            QueueFullError: Too many watch already.
-        """
-        if len(self._readers) >= MAX_READERS:
-            raise QueueFullError(
-                f"{MAX_READERS} connections follow the log already, and there may be no more. Close some, or ask "
-                "GET /v1/logs now and then.",
-                code="too_many_readers",
-                retry_after_s=5.0,
-            )
+        """Have the news put before a new reader, until it is detached or nobody holds it any more."""
         async with self._starting:
             if self._task is None or self._task.done():
                 self._position = await self._in_logs(self._tail)

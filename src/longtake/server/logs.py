@@ -26,10 +26,12 @@ from longtake.server.backend import Context
 from longtake.server.hop import Hop
 from longtake.server.incoming import JobId
 from longtake.server.jobs import PREFIX, find_job
+from longtake.server.live import LiveStream, Seats
 from longtake.server.log_tail import LogTail, Reader, to_sse, told
 from longtake.wire.logs import LogPage
 
 HEARTBEAT_S = 15.0
+MAX_READERS = 256
 REPLAYED = 1000  # lines since a time, at the beginning of a stream
 
 Least = Annotated[Level, Query()]
@@ -43,6 +45,7 @@ _PAGE: dict[int | str, dict[str, Any]] = {200: {"model": LogPage}}
 def routes(context: Context, in_logs: Hop, tail: LogTail, heartbeat_s: float = HEARTBEAT_S) -> APIRouter:
     router = APIRouter(tags=["logs"])
     folder = context.backend.folder
+    seats = Seats(MAX_READERS, "the log")
 
     async def page(sources: Sequence[Source], wanted: Filter, limit: int, cursor: str | None) -> Response:
         before = parse_position(cursor, "cursor") if cursor is not None else None
@@ -92,10 +95,7 @@ def routes(context: Context, in_logs: Hop, tail: LogTail, heartbeat_s: float = H
         elif since is not None:
             earlier = await in_logs(read_back, sources, wanted, limit=REPLAYED, before=reader.start)
             first = b"".join(to_sse(raw, to_text(reader.start)) for raw in reversed(earlier.lines))
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(
-            _follow(tail, reader, first, heartbeat_s), media_type="text/event-stream", headers=headers
-        )
+        return LiveStream(_follow(tail, reader, first, heartbeat_s), seats)
 
     @router.get(PREFIX + "/{job_id}/log", response_class=Response, responses=_PAGE)
     async def of_job(

@@ -10,7 +10,7 @@ import pytest
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from longtake.core.errors import TransientError
+from longtake.core.errors import QueueFullError
 from longtake.server import live
 from longtake.server.live import LiveStream, Seats
 from tests.unit.server.house import House, serving, wait_until
@@ -44,7 +44,7 @@ def test_a_seat_is_free_again_whatever_happens_on_it() -> None:
 
     def fail() -> None:
         with seats.take():
-            with pytest.raises(TransientError, match="1 readers listen to it, which is the limit"), seats.take():
+            with pytest.raises(QueueFullError, match="1 readers listen to it, which is the limit"), seats.take():
                 pass
             raise ZeroDivisionError
 

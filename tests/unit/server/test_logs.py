@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 
 from longtake.logs import parse_position
 from longtake.logs.lines import LineFile
-from longtake.server import log_tail
+from longtake.server import live, log_tail, logs
 from tests.unit.logs.test_reading import line
-from tests.unit.server.house import House, ScriptedWorker
+from tests.unit.server.house import House, ScriptedWorker, wait_until
 from tests.unit.server.test_errors import error_of
 from tests.unit.server.test_jobs import JOBS, submit
 
@@ -197,15 +197,38 @@ def test_a_reader_that_does_not_keep_up_is_told_how_much_it_missed() -> None:
     assert told.endswith(b",%d," % (log_tail.MAX_NEWS + 6))
 
 
-def test_too_many_readers_are_refused_and_one_that_left_makes_room(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_tail, "MAX_READERS", 1)
+@pytest.fixture
+def one_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be named before the house."""
+    monkeypatch.setattr(logs, "MAX_READERS", 1)
+
+
+def has_seat(url: str) -> bool:
+    with httpx.stream("GET", f"{url}{LOGS}/stream", timeout=20) as response:
+        return response.status_code == 200
+
+
+def test_too_many_readers_are_refused_and_one_that_left_makes_room(one_seat: None, url: str) -> None:
     with watching(url):
         refused = httpx.get(f"{url}{LOGS}/stream")
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_readers")
-    deadline = time.monotonic() + 20
-    while True:
-        with httpx.stream("GET", f"{url}{LOGS}/stream") as response:
-            if response.status_code == 200:
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: has_seat(url))
+
+
+def test_a_reader_that_takes_nothing_makes_room(
+    one_seat: None, url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SLOW_S", 0.3)
+    writer.file = LineFile(writer.file.path, limit_bytes=4 << 20, kept=4)
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        reader.sendall(b"GET /v1/logs/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert reader.recv(100).startswith(b"HTTP/1.1 200")
+        assert not has_seat(url)
+
+        def has_room() -> bool:
+            writer.write(50, filler="x" * 8000)  # more than what sockets take by themselves
+            return has_seat(url)
+
+        wait_until(has_room, 30)

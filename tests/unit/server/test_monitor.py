@@ -141,7 +141,7 @@ def test_readers_are_bounded_and_a_seat_is_free_again(house: House, monkeypatch:
             each.__enter__()
         with held[-1]:
             refused = client.get("/v1/monitor/stream")
-            assert refused.status_code == 503
+            assert refused.status_code == 429
             assert refused.json()["error"]["code"] == "too_many_readers"
             assert "64 readers listen to the monitor, which is the limit" in refused.json()["error"]["message"]
             assert client.get("/v1/monitor").status_code == 200
