@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 KEEP_DAYS = 30
 MINUTE_S = 60
+VERSION = 1  # of the file: its tables, and how a minute is packed
 _PRUNE_EVERY = 60  # minutes written
 _PACKED = np.dtype([("id", "<u2"), ("low", "<f4"), ("mean", "<f4"), ("high", "<f4")])
 
@@ -35,8 +36,13 @@ CREATE TABLE IF NOT EXISTS minutes (minute INTEGER PRIMARY KEY, packed BLOB NOT 
 class Rollups:
     """Safe from any thread. No method raises for what the disk does: it is told in the log, once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, only_reads: bool = False) -> None:
+        """
+        Args:
+            only_reads: Nothing is made, and a damaged file stays where it is: it is somebody else's to mend.
+        """
         self._path = path
+        self._only_reads = only_reads
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._ids: dict[str, int] = {}
@@ -105,12 +111,18 @@ class Rollups:
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            db = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+            # SQLite is told to only read by an address.
+            place = f"{self._path.absolute().as_uri()}?mode=ro" if self._only_reads else self._path
+            db = sqlite3.connect(place, timeout=1.0, check_same_thread=False, uri=self._only_reads)
             self._db = db
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA journal_size_limit = 1048576")
-            db.executescript(_SCHEMA)
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise sqlite3.OperationalError(f"a newer longtake wrote them (version {version}, known here {VERSION})")
+            if not self._only_reads:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+                db.execute("PRAGMA journal_size_limit = 1048576")
+                db.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
             self._ids = {name: number for number, name in db.execute("SELECT id, name FROM series")}
         return self._db
 
@@ -125,7 +137,7 @@ class Rollups:
         """What a full disk or a lock hinders goes on later; what is damaged is set aside, and begun anew."""
         self._tell(error)
         self._close()
-        if not isinstance(error, sqlite3.OperationalError):
+        if not self._only_reads and not isinstance(error, sqlite3.OperationalError):
             aside = self._path.with_name(f"{self._path.name}.damaged")
             with suppress(OSError):
                 self._path.replace(aside)
@@ -146,7 +158,10 @@ def _gather(
     place = {number: row for row, number in enumerate(ids)}
     table = np.full((3, len(ids), steps * step_minutes), np.nan, np.float32)
     for minute, blob in rows:
-        packed = np.frombuffer(zlib.decompress(blob), _PACKED)
+        try:
+            packed = np.frombuffer(zlib.decompress(blob), _PACKED)
+        except (zlib.error, ValueError):  # SQLite checks its own pages, and not what is in a row
+            continue
         packed = packed[np.isin(packed["id"], list(place))]
         found = [place[int(number)] for number in packed["id"]]
         for part, name in enumerate(("low", "mean", "high")):

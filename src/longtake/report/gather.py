@@ -75,9 +75,9 @@ def gather(sources: Sources, since_s: float, until_s: float) -> Report:
 
 
 def _machine(path: Path, since_s: float, until_s: float) -> Machine:
-    if not path.exists():  # it would be made
+    if not path.exists():  # nobody has watched yet: no reason to complain
         return Machine()
-    with closing(Rollups(path)) as rollups:
+    with closing(Rollups(path, only_reads=True)) as rollups:
         return look_at(rollups, since_s, until_s, since_s - USUAL_S)
 
 

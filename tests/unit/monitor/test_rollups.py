@@ -4,12 +4,13 @@ import math
 import random
 import sqlite3
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from longtake.monitor.rollups import KEEP_DAYS, Rollups
+from longtake.monitor.rollups import KEEP_DAYS, VERSION, Rollups
 
 DAY = 24 * 60
 
@@ -112,6 +113,61 @@ def test_a_file_that_is_cut_in_the_middle(tmp_path: Path) -> None:
     kept = [rollups.add(minute, {"a": (1, 1, 1)}) for minute in range(500, 503)]
     assert kept[-1]
     rollups.close()
+
+
+def test_a_minute_that_cannot_be_unpacked_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.db"
+    rollups = Rollups(path)
+    for minute in range(4):
+        rollups.add(minute, {"a": (minute, minute, minute)})
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE minutes SET packed = x'deadbeef' WHERE minute = 1")
+        db.execute("UPDATE minutes SET packed = ? WHERE minute = 2", (zlib.compress(b"seven"),))
+    db.close()
+    assert known(rollups.bands(["a"], until=3, steps=4, step_minutes=1)["a"].mean) == [0, None, None, 3]
+    rollups.close()
+
+
+def test_what_a_newer_version_wrote_is_neither_read_nor_touched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "monitor.db"
+    first = Rollups(path)
+    first.add(0, {"a": (1, 1, 1)})
+    first.close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    before = path.read_bytes()
+    rollups = Rollups(path)
+    assert not rollups.add(1, {"a": (1, 1, 1)})
+    assert rollups.bands(["a"], until=1, steps=2, step_minutes=1) == {}
+    rollups.close()
+    assert "a newer longtake wrote them" in caplog.text
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["monitor.db"]
+
+
+def test_who_only_reads_sees_what_another_writes_and_mends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a folder?mode=rw" / "monitor.db"
+    path.parent.mkdir()
+    reader = Rollups(path, only_reads=True)
+    assert reader.names() == []
+    assert not path.exists()
+    writer = Rollups(path)
+    writer.add(0, {"a": (1, 1, 1)})
+    assert reader.names() == ["a"]
+    writer.close()
+    reader.close()
+    reader = Rollups(path, only_reads=True)
+    assert list(reader.bands(["a"], until=0, steps=1, step_minutes=1)) == ["a"], "nobody has it open"
+    reader.close()
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"this is no database, it is a letter" * 100)
+    reader = Rollups(damaged, only_reads=True)
+    assert reader.names() == []
+    reader.close()
+    assert {file.name for file in tmp_path.iterdir()} == {path.parent.name, damaged.name}
 
 
 def test_a_disk_that_refuses_costs_the_minutes_that_it_lasts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
