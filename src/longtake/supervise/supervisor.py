@@ -23,6 +23,7 @@ from longtake.supervise.status import Death, WorkerState, WorkerStatus
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.1
+OVERDUE = 2  # a worker that was told to stop ends itself after its time; one that is frozen cannot even do that
 SLOW_HEART = 4  # while an engine is loaded, silence may last so many times as long
 RESTART = "/v1/admin/restart"  # where a server listens for `restart`; a message names it
 EXIT_CANNOT_LOAD = 2  # a worker's word that its settings are at fault: another start would end the same way
@@ -84,6 +85,7 @@ class _Slot:
         self.loads_since_s = 0.0
         self.moved_s = 0.0  # when steps last changed, or there was nothing to do
         self.progress = Progress(False, 0, 0, 0.0)
+        self.stopping_since_s: float | None = None  # it was told to
         self.killed_for: str | None = None
         self.reason: str | None = None
         self.restarts = 0
@@ -178,6 +180,8 @@ class Supervisor:
             slot.due_s = float("-inf")
             if slot.process is not None:
                 slot.process.send(f"{DRAIN if drains else STOP}\n")
+                if not drains and slot.stopping_since_s is None:
+                    slot.stopping_since_s = self._clock.monotonic_s()
 
     def statuses(self) -> tuple[WorkerStatus, ...]:
         with self._lock:
@@ -219,7 +223,7 @@ class Supervisor:
     def _fill(self, slot: _Slot, now_s: float) -> None:
         self._spawned += 1
         slot.worker_id = f"{slot.engine}-{self._spawned}-{self._clock.boot_id[:8]}-{round(now_s * 1000)}"
-        slot.killed_for = None
+        slot.killed_for = slot.stopping_since_s = None
         slot.progress = Progress(False, 0, 0, now_s)
         slot.spawned_s = slot.loads_since_s = slot.moved_s = now_s
         try:
@@ -281,6 +285,8 @@ class Supervisor:
 
     def _fault(self, slot: _Slot, now_s: float) -> str | None:
         patience, progress = self._patience, slot.progress
+        if slot.stopping_since_s is not None and now_s - slot.stopping_since_s > OVERDUE * patience.stop_s:
+            return f"it was told to stop and had not after {OVERDUE * patience.stop_s:g} s"
         if not progress.is_ready:
             if now_s - slot.loads_since_s > patience.start_s:
                 return f"it had not loaded its engine after {patience.start_s:.0f} s"

@@ -354,6 +354,32 @@ def test_a_restart_tells_the_worker_how_to_leave_and_starts_another_without_a_wa
     assert (len(world.processes), world.deaths) == (2, [(world.ids[0], None)]), "it was asked: no crash is counted"
 
 
+def test_a_frozen_worker_does_not_keep_a_restart_waiting() -> None:
+    world = World()
+    world.look()
+    world.says()
+    world.processes[0].obeys = False
+    world.supervisor.restart("espeak")
+    world.look(0.1)
+    world.supervisor.restart("espeak")  # to ask again gives it no more time
+    world.look(0.15)
+    world.look(FIRST_WAIT_S)
+    world.look(FIRST_WAIT_S)
+    assert world.deaths == [(world.ids[0], "it was told to stop and had not after 0.2 s")]
+    world.says()
+    world.look(20)
+    assert [process.code for process in world.processes] == [-9, None], "the next one has nothing to do with that"
+
+
+def test_a_worker_that_drains_has_all_the_time_it_needs() -> None:
+    world = World()
+    world.look()
+    world.says()
+    world.supervisor.restart("espeak", drains=True)
+    world.look(30)
+    assert world.processes[0].code is None
+
+
 def test_an_order_reaches_the_worker_that_lives() -> None:
     world = World()
     world.supervisor.order("espeak", "unload 1")
