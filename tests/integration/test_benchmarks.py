@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import memory, queue, serve
-from longtake.engines.vibevoice.shapes import CONFIGS
+from longtake.engines.vibevoice.weights.shapes import CONFIGS
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
