@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     SecretStr,
     ValidationError,
     field_validator,
@@ -106,7 +107,7 @@ class AlertSettings(Node):
     )
     language: Literal["en", "zh"] = Field("en", description="Language of the messages: en, zh.")
     repeat_hours: float = Field(4.0, gt=0, description="An alert that is still on is told again after so many hours.")
-    thresholds: dict[str, float] = Field(
+    thresholds: dict[str, FiniteFloat] = Field(
         {}, description="Name of a rule → what counts instead of its threshold; `longtake alerts list` has them all."
     )
 

@@ -26,8 +26,10 @@ def examine(settings: Settings, *, repair: bool = False, is_thorough: bool = Fal
         yield tried("weights", partial(weights.checkpoint, settings.engine.model, is_thorough), weights.REMEDY)
     if repair:
         yield tried("repair", partial(service.repair, settings), "See the message; nothing was changed.")
-    yield tried("data folder", partial(disk.data_folder, settings), "Name another folder with --data.")
-    yield tried("disk speed", partial(disk.speed, settings), "Put the data folder on a quicker disk, with --data.")
+    folder = tried("data folder", partial(disk.data_folder, settings), "Name another folder with --data.")
+    yield folder
+    if folder.is_ok:
+        yield tried("disk speed", partial(disk.speed, settings), "Put the data folder on a quicker disk, with --data.")
     yield tried("port", partial(service.port, settings), "Choose another with --port, or stop what listens there.")
     yield tried("job store", partial(service.job_store, settings), "Keep the file as it is until it is mended.")
     yield service.crashes(settings)

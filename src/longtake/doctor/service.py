@@ -32,12 +32,12 @@ def port(settings: Settings) -> str:
     host, number = settings.server.host, settings.server.port
     if number == 0:
         return "a free one is taken at the start"
-    folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, number))
         except OSError as error:
+            folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
             if not folder.lock():
                 return f"{host}:{number} is taken, as it must be while longtake (process {folder.host_pid()}) serves"
             folder.unlock()

@@ -98,8 +98,9 @@ async def _audited(request: Request, action: str, engine: str, call: partial[Men
         raise
     if mended.error is not None:
         result = f"failed: {mended.error}"
-    elif mended.given_back is not None:
-        result = f"done, {mended.given_back.rss_bytes} bytes given back, {mended.given_back.reserved_bytes} of devices"
+    elif (given := mended.given_back) is not None:
+        of_devices = "" if given.reserved_bytes is None else f", {given.reserved_bytes} of devices"
+        result = f"done, {given.rss_bytes} bytes given back{of_devices}"
     else:
         result = "done" if mended.is_done else "on its way"
     _audit(request, action, engine, result)

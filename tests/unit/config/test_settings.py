@@ -105,6 +105,12 @@ def test_a_missing_or_broken_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
         load_settings()
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_threshold_that_nothing_is_ever_beyond_is_refused(value: str) -> None:
+    with pytest.raises(InputError, match="alerts"):
+        load_settings(alerts={"thresholds": {"LongtakeDiskLow": value}})
+
+
 def test_the_tree_is_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError):

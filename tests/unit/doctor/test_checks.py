@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from longtake.config import Settings, load_settings
 from longtake.core.errors import CapacityError, DiskFullError, InputError, WorkerError
-from longtake.doctor import disk, machine, service
+from longtake.doctor import disk, examine, machine, service
 from longtake.jobs.folder import DataFolder
 from longtake.monitor.probes.records import Card, GpuReading, GpuState
 from longtake.supervise.crashes import Crash, CrashFolder, crash_id
@@ -59,6 +60,18 @@ def test_a_port_is_free_or_taken_by_somebody_or_by_us(tmp_path: Path) -> None:
         assert f"process {os.getpid()}) serves" in service.port(settings)
         host.unlock()
     assert service.port(settings) == f"127.0.0.1:{number} is free"
+
+
+def test_a_folder_that_cannot_be_used_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        number = other.getsockname()[1]
+    settings = load_settings(data=tmp_path / "data", server={"port": number})
+    checks = {check.name: check for check in takewhile(lambda check: check.name != "crashes", examine(settings))}
+    assert "disk speed" not in checks
+    assert checks["data folder"].remedy == "Name another folder with --data."
+    assert checks["port"].found == f"127.0.0.1:{number} is free"
 
 
 def test_crashes_of_late_are_told_and_old_ones_not(settings: Settings) -> None:

@@ -151,6 +151,14 @@ def test_unload_and_load_say_what_was_given_back(client: TestClient, audit: Call
     )
 
 
+def test_the_audit_says_nothing_of_devices_where_there_are_none(
+    client: TestClient, audit: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "use", lambda self: MemoryUse(5 * GIB))
+    client.post("/v1/admin/release")
+    assert audit() == ["actor=api@testclient action=release engine=espeak result=done, 0 bytes given back"]
+
+
 def test_what_takes_longer_is_on_its_way(client: TestClient, world: World, audit: Callable[[], list[str]]) -> None:
     world.is_deaf = True
     response = client.post("/v1/admin/release", params={"wait_s": 0.05})

@@ -94,12 +94,16 @@ class AlertDesk:
         for alert in changes:
             log.warning("alert %s: %s", "over" if alert.is_over else "on", alert.key)
         over = [alert for alert in changes if alert.is_over and self._told.pop(alert.key, None) is not None]
-        due = [alert for alert in self.active if wall_s - self._told.get(alert.key, float("-inf")) >= self._repeat_s]
+        due = [alert for alert in self.active if self._is_due(alert, wall_s)]
         self._told |= {alert.key: wall_s for alert in due}
         if due or over:
             self._send(self._message(due, over, now_s))
         if changes or due or self._forget(now_s):
             self._keep()
+
+    def _is_due(self, alert: Alert, wall_s: float) -> bool:
+        """Also when it was told in the future: the clock was set back, and nobody may wait until it is there again."""
+        return not 0 <= wall_s - self._told.get(alert.key, float("-inf")) < self._repeat_s
 
     def _forget(self, now_s: float) -> bool:
         on = {alert.key for alert in self.active}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from longtake.monitor import Samples, Sight
 from longtake.monitor.alerts import AlertDesk
-from longtake.monitor.alerts.desk import FORGET_S, told_alerts
+from longtake.monitor.alerts.desk import FILE, FORGET_S, told_alerts
 from longtake.monitor.alerts.send import Message
 from tests.support.clock import HandClock
 
@@ -78,6 +79,14 @@ def test_what_stays_is_told_again_after_hours(night: Night) -> None:
     night.samples = {DISK: {(): 1e9}}
     night.passes(10 * 60)
     assert [message.title for message in night.sent] == ["longtake: 1 on: DiskLow"] * 3
+
+
+def test_a_clock_that_is_set_back_silences_nothing(night: Night) -> None:
+    night.samples = {DISK: {(): 1e9}}
+    night.passes(10)
+    (night.folder / FILE).write_text(json.dumps({"LongtakeDiskLow": night.clock.wall_s() + 1e7}))
+    night.start()
+    assert [message.title for message in night.passes(10)] == ["longtake: 1 on: DiskLow"]
 
 
 def test_what_happens_at_once_is_one_message_and_as_grave_as_its_worst(night: Night) -> None:
