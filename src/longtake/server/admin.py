@@ -16,12 +16,12 @@ from longtake.core.memory import MemoryUse
 from longtake.server.backend import Context
 from longtake.supervise.answers import LOAD, RELEASE, UNLOAD
 from longtake.supervise.mending import Mended, Mending
-from longtake.wire.mending import CleanedView, MemoryView, MendedView
+from longtake.wire.mending import CLI_AGENT, STUDIO_AGENT, CleanedView, MemoryView, MendedView
 
 audit = logging.getLogger("longtake.audit")
 
 LONGEST_WAIT_S = 600.0
-CLI_AGENT = "longtake-service"  # how the command line introduces itself
+ACTORS = {CLI_AGENT: "cli", STUDIO_AGENT: "page"}
 
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_S)]
 
@@ -108,7 +108,7 @@ async def _audited(request: Request, action: str, engine: str, call: partial[Men
 
 
 def _audit(request: Request, action: str, engine: str, result: str) -> None:
-    actor = "cli" if request.headers.get("user-agent") == CLI_AGENT else "api"
+    actor = ACTORS.get(request.headers.get("user-agent", ""), "api")
     host = request.client.host if request.client else "unknown"
     audit.info("actor=%s@%s action=%s engine=%s result=%s", actor, host, action, engine, result)
 

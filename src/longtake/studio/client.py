@@ -10,16 +10,30 @@ import httpx
 from pydantic import ValidationError
 
 from longtake.studio.text import say
+from longtake.wire.alerts import AlertList
 from longtake.wire.check import CheckView
+from longtake.wire.doctor import DoctorView
+from longtake.wire.fields import View
 from longtake.wire.health import Readiness
 from longtake.wire.jobs import ErrorBody, JobList, JobView
 from longtake.wire.listings import ModelList, ModelView, VoiceList, VoiceView
+from longtake.wire.logs import CrashList, CrashView
+from longtake.wire.mending import STUDIO_AGENT, CleanedView, MendedView
+from longtake.wire.monitor import Snapshot
 
-V = TypeVar("V", CheckView, Readiness, JobList, JobView, ModelList, VoiceList)
+V = TypeVar("V", bound=View)
 
 JOB_ID: Final = re.compile(r"job_[0-9A-Za-z_-]{1,60}")
 _JOBS = "/v1/audio/jobs"
 _VERBS = frozenset({"pause", "resume", "cancel"})
+_MENDINGS: Final = {
+    "restart": ("restart", {}),
+    "drain": ("restart", {"how": "drain"}),
+    "unload": ("unload", {}),
+    "load": ("load", {}),
+    "release": ("release", {}),
+}
+_MENDING_WAIT_S = 60.0
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _VOICES_KEEP_S = 60.0
 
@@ -51,7 +65,9 @@ class Api:
     """
 
     def __init__(self, url: str, api_key: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        headers = {"User-Agent": STUDIO_AGENT}  # the audit log tells the page from other clients
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
         # trust_env: a proxy of the environment has no business between two halves of one process.
         self.http = httpx.AsyncClient(
             base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport, trust_env=False
@@ -97,6 +113,31 @@ class Api:
     async def readiness(self) -> Readiness:
         """Whether every engine can speak; not ready is an answer, too."""
         return await self._ask(Readiness, "GET", "/readyz", answers=(200, 503))
+
+    async def monitor(self) -> Snapshot:
+        """Machine, workers and engines as the last look found them."""
+        return await self._ask(Snapshot, "GET", "/v1/monitor")
+
+    async def mend(self, verb: str, engine: str) -> MendedView:
+        """Restart, drain (restart behind the jobs in hand), unload, load or release; waits a minute for it to be done."""
+        path, query = _MENDINGS[verb]
+        query = {**query, "engine": engine, "wait_s": str(_MENDING_WAIT_S)}
+        timeout = httpx.Timeout(_MENDING_WAIT_S + 30.0, connect=5.0)
+        return await self._ask(MendedView, "POST", f"/v1/admin/{path}", params=query, timeout=timeout)
+
+    async def clean(self, *, with_cache: bool) -> CleanedView:
+        return await self._ask(CleanedView, "POST", "/v1/admin/clean", params={"cache": with_cache})
+
+    async def doctor(self) -> DoctorView:
+        """What the doctor finds; it takes some seconds."""
+        return await self._ask(DoctorView, "GET", "/v1/doctor", timeout=httpx.Timeout(120.0, connect=5.0))
+
+    async def alerts(self) -> AlertList:
+        return await self._ask(AlertList, "GET", "/v1/alerts")
+
+    async def crashes(self) -> list[CrashView]:
+        """The newest first."""
+        return (await self._ask(CrashList, "GET", "/v1/crashes")).crashes
 
     async def _ask(self, kind: type[V], method: str, path: str, answers: tuple[int, ...] = (), **options: Any) -> V:
         try:

@@ -31,7 +31,8 @@ def job_html(language: str, job: JobView) -> str:
         parts.append(f'<p class="lt-quiet">{safe(job.reason)}</p>')
     if job.error is not None:
         parts.append(f'<p class="lt-complaint" role="alert">{safe(job.error.message)}</p>')
-    parts.append(f'<p class="lt-quiet lt-small">{safe(job.model)}{_BULLET}{safe(voices)}</p>')
+    log = f'<a class="lt-link" href="#" data-log-of="{safe(job.id)}">{safe(say(language, "job_log"))}</a>'
+    parts.append(f'<p class="lt-quiet lt-small">{safe(job.model)}{_BULLET}{safe(voices)}{_BULLET}{log}</p>')
     return f'<div class="lt-job">{"".join(parts)}</div>'
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 
 from longtake.studio.check_html import summary_html
+from longtake.studio.files import Addresses
+from longtake.studio.heading import title_html
 from longtake.studio.style import CHOOSE_JOB_JS
-from longtake.studio.text import say
+from longtake.studio.tabs import Tabs, build_tabs
+from longtake.studio.text import FIRST_LANGUAGE, say
 
-FIRST_LANGUAGE = "en"
 VOICE_ROWS = 8
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 LOUDNESSES = ("podcast", "audiobook", "off")
@@ -29,6 +31,7 @@ class Layout:
         shown_player: Which player is on the page, as `player_key` tells, and the state that the list shows.
         picks: Voices that the user chose, by the speaker's label; all others are the server's choice.
         cast: Labels of the speakers in the rows of `voices`, and their numbers.
+        tabs: The tabs, and what is in those beside the first; all the rest, but for the head, is in the first.
     """
 
     tagline: Any
@@ -67,12 +70,16 @@ class Layout:
     cast: Any
     job_tick: Any
     health_tick: Any
+    tabs: Tabs
 
     def components(self) -> Iterator[Any]:
         """All of them, flat."""
         for field in fields(self):
             value = getattr(self, field.name)
-            yield from value if isinstance(value, tuple) else (value,)
+            if isinstance(value, Tabs):
+                yield from value.components()
+            else:
+                yield from value if isinstance(value, tuple) else (value,)
 
     def relabel(self, language: str) -> dict[Any, Any]:
         """Updates that make the fixed words of the page those of a language."""
@@ -91,7 +98,7 @@ class Layout:
         updates[self.again_from] = gr.update(placeholder=say_it["again_from"])
         for name in ("example_en", "example_zh", "start", "pause", "resume", "cancel", "again"):
             updates[getattr(self, name)] = gr.update(value=say_it[name])
-        return updates
+        return updates | self.tabs.relabel(language)
 
 
 _FIXED = (
@@ -108,10 +115,6 @@ def speakers_html(language: str) -> str:
     return f'{title_html(language, "speakers")}<p class="lt-quiet lt-small">{say(language, "voice_hint")}</p>'
 
 
-def title_html(language: str, key: str) -> str:
-    return f'<h3 class="lt-heading">{say(language, key)}</h3>'
-
-
 def upload_html(language: str) -> str:
     """A file input that looks like the buttons beside it."""
     return (
@@ -124,23 +127,40 @@ def loudness_choices(language: str) -> list[tuple[str, str]]:
     return [(say(language, f"loudness_{name}"), name) for name in LOUDNESSES]
 
 
-def build_layout(open_file_js: str) -> Layout:
+def build_layout(open_file_js: str, addresses: Addresses) -> Layout:
     """Inside a `gr.Blocks`; in English, until the browser has told what it speaks.
 
     No component of Gradio's for files: with one, whoever can reach the page can have any file of the server read.
 
     Args:
         open_file_js: Runs with the element of `upload`; see `style.open_file_js`.
+        addresses: What the browser asks for itself.
     """
+    parts: dict[str, Any] = {}
+    with gr.Row(elem_id="lt-head"):
+        parts["tagline"] = gr.HTML(tagline_html(FIRST_LANGUAGE), js_on_load=None, apply_default_css=False)
+        parts["switch"] = gr.Button(
+            say(FIRST_LANGUAGE, "other_language"), size="sm", elem_id="lt-language", scale=0
+        )
+    parts["health"] = gr.HTML("", visible=False, js_on_load=None, apply_default_css=False)
+    parts["tabs"] = build_tabs(addresses, lambda: parts.update(_build_speak(open_file_js)))
+    for name, value in (("language", FIRST_LANGUAGE), ("job_id", ""), ("click_key", "")):
+        parts[name] = gr.Textbox(value, visible=False)
+    parts["shown_player"] = gr.State("")
+    parts["picks"] = gr.State({})
+    parts["cast"] = gr.State([])
+    parts["job_tick"] = gr.Timer(1.0, active=False)
+    parts["health_tick"] = gr.Timer(30.0)
+    return Layout(**parts)
+
+
+def _build_speak(open_file_js: str) -> dict[str, Any]:
+    """The first tab: script, voices, the job that is shown, and the newest ones."""
 
     def told(key: str) -> str:
         return say(FIRST_LANGUAGE, key)
 
     parts: dict[str, Any] = {}
-    with gr.Row(elem_id="lt-head"):
-        parts["tagline"] = gr.HTML(tagline_html(FIRST_LANGUAGE), js_on_load=None, apply_default_css=False)
-        parts["switch"] = gr.Button(told("other_language"), size="sm", elem_id="lt-language", scale=0)
-    parts["health"] = gr.HTML("", visible=False, js_on_load=None, apply_default_css=False)
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             # A height that is fixed: growing with its text, the box takes minutes over the pasting of a long script.
@@ -209,11 +229,4 @@ def build_layout(open_file_js: str) -> Layout:
     with gr.Column(elem_id="lt-recent"):
         parts["recent_title"] = gr.HTML(title_html(FIRST_LANGUAGE, "recent"), js_on_load=None, apply_default_css=False)
         parts["recent"] = gr.HTML("", js_on_load=CHOOSE_JOB_JS, apply_default_css=False, elem_id="lt-jobs")
-    for name, value in (("language", FIRST_LANGUAGE), ("job_id", ""), ("click_key", "")):
-        parts[name] = gr.Textbox(value, visible=False)
-    parts["shown_player"] = gr.State("")
-    parts["picks"] = gr.State({})
-    parts["cast"] = gr.State([])
-    parts["job_tick"] = gr.Timer(1.0, active=False)
-    parts["health_tick"] = gr.Timer(30.0)
-    return Layout(**parts)
+    return parts

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import gradio as gr
 from fastapi import FastAPI, Request
 
-from longtake.studio import files, style
+from longtake.studio import files, plotly, style
 from longtake.studio.client import Api
 from longtake.studio.door import PageMount
 from longtake.studio.studio import build_studio
@@ -29,6 +29,7 @@ def mount_studio(app: FastAPI, api_url: str, *, api_key: str | None, max_file_by
     api = Api(api_url, api_key)
     if api_key is not None:
         app.include_router(files.routes(api, lambda request: _is_signed_in(page, request)))
+    app.include_router(plotly.routes())
     addresses = files.OPEN if api_key is None else files.GUARDED
     blocks = build_studio(api, addresses, max_file_bytes)
     app = gr.mount_gradio_app(

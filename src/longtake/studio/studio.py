@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import gradio as gr
@@ -14,6 +14,8 @@ from longtake.studio.actions import Actions, Updates
 from longtake.studio.client import Api
 from longtake.studio.files import Addresses
 from longtake.studio.layout import Layout, build_layout
+from longtake.studio.service_actions import ServiceActions
+from longtake.studio.tabs import Tabs
 
 DEBOUNCE_S = 0.35
 _CONCURRENT_EVENTS = 16
@@ -28,11 +30,12 @@ def build_studio(api: Api, addresses: Addresses, max_file_bytes: int) -> Any:
         max_file_bytes: Larger script files are refused.
     """
     with gr.Blocks(title="longtake", analytics_enabled=False) as blocks:
-        layout = build_layout(style.open_file_js(addresses.decode, max_file_bytes))
+        layout = build_layout(style.open_file_js(addresses.decode, max_file_bytes), addresses)
         actions = Actions(api, layout, addresses.jobs, max_file_bytes)
         _wire_head(blocks, layout, actions)
         _wire_script(layout, actions)
         _wire_job(layout, actions)
+        _wire_service(layout.tabs, layout.language, ServiceActions(api, layout.tabs.service))
     blocks.queue(default_concurrency_limit=_CONCURRENT_EVENTS, max_size=_WAITING_EVENTS, api_open=False)
     return blocks
 
@@ -125,3 +128,16 @@ def _steering(actions: Actions, verb: str) -> Callable[[str, str, str], Awaitabl
         return await actions.steer(verb, job_id, language, shown_player)
 
     return steer
+
+
+def _wire_service(tabs: Tabs, language: Any, actions: ServiceActions) -> None:
+    shown = list(tabs.service.shown())
+
+    async def act(language: str, event: gr.EventData) -> AsyncIterator[Updates]:
+        verb = str(event.verb)
+        yield actions.begin(verb, language)
+        yield await actions.act(verb, str(event.engine), language)
+
+    for part in tabs.service.clicked():
+        # "multiple": neither a look nor a slow answer swallows a click.
+        part.select(act, language, shown, trigger_mode="multiple", **_QUIET)

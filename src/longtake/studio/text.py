@@ -5,17 +5,14 @@ The messages of the server (findings, errors, reasons) are shown as the server w
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-LANGUAGES: Final = ("en", "zh")
+from longtake.studio.phrase import LANGUAGES, Phrase
+from longtake.studio.tab_text import LOGS, MONITOR, SERVICE, TABS
 
+__all__ = ["FIRST_LANGUAGE", "LANGUAGES", "TEXT", "Phrase", "choose_language", "say", "say_count"]
 
-class Phrase(NamedTuple):
-    """One thing to say, in each language; `{names}` are filled in by `say`."""
-
-    en: str
-    zh: str
-
+FIRST_LANGUAGE: Final = "en"  # of the page until the browser has told what it speaks
 
 TEXT: Final[dict[str, Phrase]] = {
     # the head of the page
@@ -115,6 +112,11 @@ TEXT: Final[dict[str, Phrase]] = {
     "download_subtitles": Phrase("Subtitles {format}", "字幕 {format}"),
     "recent": Phrase("Recent jobs", "最近的任务"),
     "no_jobs": Phrase("Nothing has been spoken yet.", "还没有任务。"),
+    "job_log": Phrase("Log of this job", "此任务的日志"),
+    **TABS,
+    **MONITOR,
+    **LOGS,
+    **SERVICE,
 }
 
 

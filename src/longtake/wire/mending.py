@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from longtake.wire.fields import View
+
+# How those who ask introduce themselves (User-Agent), so that the audit log can tell who it was.
+CLI_AGENT: Final = "longtake-service"
+STUDIO_AGENT: Final = "longtake-studio"
 
 
 class MemoryView(View):
