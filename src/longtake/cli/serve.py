@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from pathlib import Path
@@ -70,9 +71,9 @@ def serve(
     require_safe_address(settings.server)
     with _listen(settings.server) as listener:
         with interrupts.leaving_at_once():
+            from longtake.doctor import examine_served
             from longtake.wiring.serve import run_server  # here: what it needs takes a second to import
-
-        run_server(settings, listener, with_studio=not no_studio)
+        run_server(settings, listener, with_studio=not no_studio, examine=functools.partial(examine_served, settings))
 
 
 def require_safe_address(server: ServerSettings) -> None:

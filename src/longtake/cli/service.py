@@ -15,9 +15,9 @@ from longtake.config import load_settings
 from longtake.core.errors import ConflictError, InputError, LongtakeError, WorkerError
 from longtake.core.units import format_bytes
 from longtake.jobs.folder import DataFolder
+from longtake.wire.mending import CLI_AGENT
 from longtake.wiring.address import server_of
 
-AGENT = "longtake-service"  # the audit log tells by it who has asked
 GRACE_S = 10.0  # beyond what the server itself waits for
 _WHAT = {"rss_bytes": "of host memory", "reserved_bytes": "of its devices"}
 
@@ -132,7 +132,7 @@ def _ask(data: Path | None, action: str, query: dict[str, Any], timeout_s: float
     if not settings.data.expanduser().is_dir():
         raise InputError(f"There is no data folder {settings.data}. Name one with --data.", code="data_folder")
     url = server_of(DataFolder(settings.data))
-    headers = {"User-Agent": AGENT}
+    headers = {"User-Agent": CLI_AGENT}
     if settings.server.api_key:
         headers["Authorization"] = f"Bearer {settings.server.api_key}"
     try:

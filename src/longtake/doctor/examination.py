@@ -8,13 +8,23 @@ from functools import partial
 from longtake.config import Settings
 from longtake.doctor import disk, machine, service, weights
 from longtake.doctor.finding import Check, tried
+from longtake.wire.doctor import Examined
 
 
-def examine(settings: Settings, *, repair: bool = False, is_thorough: bool = False) -> Iterator[Check]:
+def examine_served(settings: Settings) -> list[Examined]:
+    """From within the server: it mends nothing, and leaves speaking to the worker that has its engine loaded."""
+    checks = examine(settings, speaks=False)
+    return [Examined(name=each.name, ok=each.is_ok, found=each.found, remedy=each.remedy) for each in checks]
+
+
+def examine(
+    settings: Settings, *, repair: bool = False, is_thorough: bool = False, speaks: bool = True
+) -> Iterator[Check]:
     """
     Args:
         repair: First mend a damaged job store.
         is_thorough: Also read every byte of the weights.
+        speaks: At last, load each engine and say a word.
     """
     yield machine.python()
     yield tried("ffmpeg", machine.ffmpeg, "Install longtake again: its audio library does not load.")
@@ -33,7 +43,7 @@ def examine(settings: Settings, *, repair: bool = False, is_thorough: bool = Fal
     yield tried("port", partial(service.port, settings), "Choose another with --port, or stop what listens there.")
     yield tried("job store", partial(service.job_store, settings), "Keep the file as it is until it is mended.")
     yield service.crashes(settings)
-    for engine in settings.engines:
+    for engine in settings.engines if speaks else ():
         yield tried(
             f"speak {engine}", partial(service.speak, engine, settings), "See the message; try again after mending it."
         )

@@ -64,11 +64,13 @@ class HeatStatus:
     Attributes:
         since_s: Wall time at which this level began; None before the first.
         actions: What was done since the start: ``hold``, ``pause``, ``go`` for levels reached, ``resumed`` for jobs.
+        thresholds: None where the policy is off.
     """
 
     heat: Heat = Heat()
     since_s: float | None = None
     actions: Mapping[str, int] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from longtake.server import (
     check,
     crashes,
     decode,
+    doctor,
     health,
     job_audio,
     job_events,
@@ -51,8 +52,9 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
     Args:
         watch: Of this backend, if someone else reads it, too; it is started and stopped here.
     """
-    # Neither a search through the log nor a report, of which one is made at a time, holds up a request of another kind.
-    in_store, in_logs, in_reports = Hop(), Hop(2, "logs"), Hop(1, "reports")
+    # Neither a search through the log, nor a report or the doctor, one of which is at work at a time, holds up others.
+    in_store, in_logs = Hop(), Hop(2, "logs")
+    in_reports, in_doctor = Hop(1, "reports"), Hop(1, "doctor")
     log_tail = LogTail(backend.folder.logs, in_logs)
     watch = watch or build_watch(backend)
     curves = Curves(Rollups(backend.folder.minutes), backend.clock, backend.machine.series)
@@ -83,6 +85,7 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
             backend.mending.close()
         await transients.finish()
         await log_tail.stop()
+        in_doctor.close()
         in_reports.close()
         in_logs.close()
         in_store.close()
@@ -103,6 +106,7 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
     app.include_router(logs.routes(context, in_logs, log_tail))
     app.include_router(alerts.routes(context, desk))
     app.include_router(reports.routes(context, in_reports))
+    app.include_router(doctor.routes(context, in_doctor))
     app.include_router(monitor.routes(context, backend.machine, watch, curves))
     app.include_router(health.routes(context, Prober(backend, in_store, transients)))
     install_handlers(app)

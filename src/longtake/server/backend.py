@@ -16,6 +16,7 @@ from longtake.jobs.store import JobStore
 from longtake.monitor import Machine, Metrics
 from longtake.server.hop import Hop
 from longtake.supervise import Mending, WorkerState, WorkerStatus
+from longtake.wire.doctor import Examined
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _GROWTH = 0.01, 0.2, 1.15
 
@@ -33,6 +34,7 @@ class Backend:
             hop. None when the folder is not ours.
         alerts: Where alerts go, and when.
         machine: Cards, host and heat.
+        examine: What the doctor finds, in some seconds; called in a thread of its own. None where there is no doctor.
     """
 
     store: JobStore
@@ -46,6 +48,7 @@ class Backend:
     mending: Mending | None = None
     clean: Callable[[bool], Cleaned] | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    examine: Callable[[], Sequence[Examined]] | None = None
 
     def worker(self, engine: str) -> WorkerStatus | None:
         """The worker of that engine that is best off; None when there is none."""

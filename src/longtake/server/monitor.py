@@ -118,13 +118,16 @@ def _host(reading: MachineReading) -> HostView:
 
 
 def _heat(status: HeatStatus) -> HeatView:
-    heat = status.heat
+    heat, limits = status.heat, status.thresholds
     return HeatView(
         level=heat.level.name.lower(),
         card=heat.card,
         reason=heat.reason,
         since=status.since_s,
         actions=dict(status.actions),
+        go_celsius=None if limits is None else limits.go_celsius,
+        hold_celsius=None if limits is None else limits.hold_celsius,
+        pause_celsius=None if limits is None else limits.pause_celsius,
     )
 
 

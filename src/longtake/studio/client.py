@@ -26,7 +26,7 @@ V = TypeVar("V", bound=View)
 JOB_ID: Final = re.compile(r"job_[0-9A-Za-z_-]{1,60}")
 _JOBS = "/v1/audio/jobs"
 _VERBS = frozenset({"pause", "resume", "cancel"})
-_MENDINGS: Final = {
+MENDINGS: Final = {
     "restart": ("restart", {}),
     "drain": ("restart", {"how": "drain"}),
     "unload": ("unload", {}),
@@ -119,8 +119,8 @@ class Api:
         return await self._ask(Snapshot, "GET", "/v1/monitor")
 
     async def mend(self, verb: str, engine: str) -> MendedView:
-        """Restart, drain (restart behind the jobs in hand), unload, load or release; waits a minute for it to be done."""
-        path, query = _MENDINGS[verb]
+        """Restart, drain (restart behind the jobs in hand), unload, load or release; waits a minute at most."""
+        path, query = MENDINGS[verb]
         query = {**query, "engine": engine, "wait_s": str(_MENDING_WAIT_S)}
         timeout = httpx.Timeout(_MENDING_WAIT_S + 30.0, connect=5.0)
         return await self._ask(MendedView, "POST", f"/v1/admin/{path}", params=query, timeout=timeout)

@@ -1,8 +1,8 @@
 """What a browser without the key needs of the API: audio, subtitles, the text of a file, figures, logs. A narrow door.
 
 Only opened with a key: the browser does not have it, and an audio element could not send it. Passes on a GET of three
-known files of a job with its range, the bytes of a script file that is to be read, a GET of the few routes that the tabs
-show, with the parameters that they have, and nothing else.
+known files of a job with its range, the bytes of a script file that is to be read, a GET of the few routes that the
+tabs show, with the parameters that they have, and nothing else.
 """
 
 from __future__ import annotations

@@ -139,9 +139,7 @@ def build_layout(open_file_js: str, addresses: Addresses) -> Layout:
     parts: dict[str, Any] = {}
     with gr.Row(elem_id="lt-head"):
         parts["tagline"] = gr.HTML(tagline_html(FIRST_LANGUAGE), js_on_load=None, apply_default_css=False)
-        parts["switch"] = gr.Button(
-            say(FIRST_LANGUAGE, "other_language"), size="sm", elem_id="lt-language", scale=0
-        )
+        parts["switch"] = gr.Button(say(FIRST_LANGUAGE, "other_language"), size="sm", elem_id="lt-language", scale=0)
     parts["health"] = gr.HTML("", visible=False, js_on_load=None, apply_default_css=False)
     parts["tabs"] = build_tabs(addresses, lambda: parts.update(_build_speak(open_file_js)))
     for name, value in (("language", FIRST_LANGUAGE), ("job_id", ""), ("click_key", "")):

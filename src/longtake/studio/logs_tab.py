@@ -16,6 +16,6 @@ def build_logs(addresses: Addresses) -> Any:
     return gr.HTML(
         "",
         elem_id="lt-logs",
-        js_on_load=script("logs.js", {"logs": addresses.logs}, LOGS),
+        js_on_load=script("logs.js", config={"logs": addresses.logs}, words=LOGS),
         apply_default_css=False,
     )

@@ -60,13 +60,19 @@ _SLOWED: Final = tuple(
 
 CHARTS: Final = (
     Chart("rtf", "engine", "mon_rtf", "plain", (Line("rtf_ratio"),)),
-    Chart("queue", "engine", "mon_queue", "count", (Line("queue_jobs", "mon_waiting_jobs"), Line("jobs", "mon_in_hand"))),
+    Chart(
+        "queue", "engine", "mon_queue", "count", (Line("queue_jobs", "mon_waiting_jobs"), Line("jobs", "mon_in_hand"))
+    ),
     Chart(
         "pool",
         "engine",
         "mon_pool",
         "bytes",
-        (Line("pool_held_bytes", "mon_held"), Line("kv_bytes", "mon_kv"), Line("pool_limit_bytes", "mon_limit", is_limit=True)),
+        (
+            Line("pool_held_bytes", "mon_held"),
+            Line("kv_bytes", "mon_kv"),
+            Line("pool_limit_bytes", "mon_limit", is_limit=True),
+        ),
         "max",
     ),
     Chart(
@@ -81,7 +87,10 @@ CHARTS: Final = (
         "cards",
         "mon_memory",
         "bytes",
-        (Line("gpu_memory_used_bytes", "mon_card", "mon_total"), Line("gpu_memory_total_bytes", "mon_size", "mon_size", is_limit=True)),
+        (
+            Line("gpu_memory_used_bytes", "mon_card", "mon_total"),
+            Line("gpu_memory_total_bytes", "mon_size", "mon_size", is_limit=True),
+        ),
         "max",
     ),
     Chart(
@@ -143,7 +152,7 @@ def monitor_js(addresses: Addresses) -> str:
         "windows": WINDOWS,
         "names": ",".join(names()),
     }
-    return script("monitor.js", config, MONITOR)
+    return script("monitor.js", config=config, words=MONITOR)
 
 
 def build_monitor(addresses: Addresses) -> Any:

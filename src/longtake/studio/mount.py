@@ -9,7 +9,7 @@ from collections.abc import Callable
 import gradio as gr
 from fastapi import FastAPI, Request
 
-from longtake.studio import files, plotly, style
+from longtake.studio import files, plotly, style, tab_style
 from longtake.studio.client import Api
 from longtake.studio.door import PageMount
 from longtake.studio.studio import build_studio
@@ -47,8 +47,8 @@ def mount_studio(app: FastAPI, api_url: str, *, api_key: str | None, max_file_by
         pwa=False,
         mcp_server=False,
         theme=style.build_theme(),
-        css=style.CSS,
-        head=style.HEAD,
+        css=style.CSS + tab_style.CSS,
+        head=style.HEAD + tab_style.HEAD,
     )
     # The second wall behind `PageMount`: without this Gradio believes that every path comes from the developer.
     blocks.has_launched = True

@@ -8,13 +8,16 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from longtake.studio.phrase import Phrase
+from longtake.studio.phrase import LANGUAGES, Phrase
 
 
-def script(name: str, config: Mapping[str, Any], words: Mapping[str, Phrase]) -> str:
-    """A script of the folder `scripts`, behind `const config` and `const words` (language → key → phrase)."""
-    told = {language: {key: getattr(phrase, language) for key, phrase in words.items()} for language in Phrase._fields}
-    return f"const config = {json.dumps(config)}, words = {json.dumps(told)};\n{_read('words.js')}\n{_read(name)}"
+def script(*names: str, config: Mapping[str, Any] | None = None, words: Mapping[str, Phrase] | None = None) -> str:
+    """Scripts of the folder `scripts` as one, behind `const config` and `const words` (language → key → phrase)."""
+    told = {
+        language: {key: getattr(phrase, language) for key, phrase in (words or {}).items()} for language in LANGUAGES
+    }
+    told_first = f"const config = {json.dumps(config or {})}, words = {json.dumps(told)};"
+    return "\n".join([told_first, *map(_read, ("words.js", *names))])
 
 
 @cache

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from longtake.studio import service_html as html
 from longtake.studio.check_html import complaint_html
-from longtake.studio.client import Api, ApiError
+from longtake.studio.client import MENDINGS, Api, ApiError
 from longtake.studio.service_tab import ServiceTab
 from longtake.studio.text import choose_language, say
 
 Updates = dict[Any, Any]
 
-_MENDINGS = frozenset({"restart", "drain", "unload", "load", "release"})
+_VERBS = MENDINGS.keys() | {"clean", "clean_cache", "doctor"}
 
 
 class ServiceActions:
@@ -22,33 +23,27 @@ class ServiceActions:
         self._api = api
         self._tab = tab
 
-    async def act(self, verb: str, engine: str, language: str) -> Updates:
-        """A button was clicked, or it is time to look. A word that is not known does nothing."""
-        language = choose_language(language)
-        if verb == "look":
-            return await self.look(language)
-        tab = self._tab
-        try:
-            if verb in _MENDINGS:
-                done = {tab.result: html.mended_html(language, await self._api.mend(verb, engine))}
-            elif verb in ("clean", "clean_cache"):
-                cleaned = await self._api.clean(with_cache=verb == "clean_cache")
-                done = {tab.result: html.cleaned_html(language, cleaned)}
-            elif verb == "doctor":
-                return {tab.doctor: html.doctor_html(language, await self._api.doctor())}
-            else:
-                return {}
-        except ApiError as error:
-            place = tab.doctor if verb == "doctor" else tab.result
-            return {place: complaint_html(error.told(language))}
-        return done | await self.look(language)
+    async def act(self, verb: str, engine: str, language: str) -> AsyncIterator[Updates]:
+        """A button was clicked, or it is time to look, which is also what a word does that nobody knows."""
+        language, tab = choose_language(language), self._tab
+        place = tab.doctor if verb == "doctor" else tab.result
+        if verb in _VERBS:  # the answer may take a while
+            yield {place: f'<p class="lt-quiet" role="status">{say(language, "svc_working")}</p>'}
+            try:
+                yield {place: await self._do(verb, engine, language)}
+            except ApiError as error:
+                yield {place: complaint_html(error.told(language))}
+        if verb != "doctor":
+            yield await self.look(language)
 
-    def begin(self, verb: str, language: str) -> Updates:
-        """What is said at once, as an answer may take a while."""
-        said = f'<p class="lt-quiet" role="status">{say(choose_language(language), "svc_working")}</p>'
-        if verb == "look":
-            return {}
-        return {self._tab.doctor if verb == "doctor" else self._tab.result: said}
+    async def _do(self, verb: str, engine: str, language: str) -> str:
+        match verb:
+            case "doctor":
+                return html.doctor_html(language, await self._api.doctor())
+            case "clean" | "clean_cache":
+                return html.cleaned_html(language, await self._api.clean(with_cache=verb == "clean_cache"))
+            case _:
+                return html.mended_html(language, await self._api.mend(verb, engine))
 
     async def look(self, language: str) -> Updates:
         """Workers, alerts and crashes as they are now."""

@@ -15,7 +15,7 @@ from longtake.wire.mending import CleanedView, MendedView
 from longtake.wire.monitor import Snapshot, WorkerView
 
 _BULLET = " · "
-_ASKED = frozenset({"restart", "unload"})  # what interrupts the jobs in hand
+ASKED = frozenset({"restart", "unload"})  # what interrupts the jobs in hand
 _CRASHES = 10
 
 
@@ -48,7 +48,7 @@ def _state(language: str, state: str) -> str:
 
 
 def _button(language: str, verb: str, engine: str) -> str:
-    ask = f' data-ask="{safe(say(language, f"svc_{verb}_sure", engine=engine))}"' if verb in _ASKED else ""
+    ask = f' data-ask="{safe(say(language, f"svc_{verb}_sure", engine=engine))}"' if verb in ASKED else ""
     return (
         f'<button type="button" class="lt-segment" data-verb="{verb}" data-engine="{safe(engine)}"{ask}>'
         f"{safe(say(language, f'svc_{verb}'))}</button>"
@@ -125,9 +125,15 @@ def doctor_html(language: str, doctor: DoctorView) -> str:
 
 
 def alerts_html(language: str, alerts: AlertList) -> str:
-    channels = say_count(language, "svc_channels", alerts.channels) if alerts.channels else say(language, "svc_no_channels")
+    channels = (
+        say_count(language, "svc_channels", alerts.channels) if alerts.channels else say(language, "svc_no_channels")
+    )
     rows = "".join(_alert(language, alert) for alert in alerts.data)
-    told = f'<ul class="lt-findings">{rows}</ul>' if rows else f'<p class="lt-fine">✓ {safe(say(language, "svc_no_alerts"))}</p>'
+    told = (
+        f'<ul class="lt-findings">{rows}</ul>'
+        if rows
+        else f'<p class="lt-fine">✓ {safe(say(language, "svc_no_alerts"))}</p>'
+    )
     return f'{told}<p class="lt-quiet lt-small">{safe(channels)}</p>'
 
 

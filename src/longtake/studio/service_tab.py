@@ -1,4 +1,4 @@
-"""The tab Service: workers and what may be done to them, clean-up, doctor, alerts, crashes, reports. Where they stand."""
+"""The tab Service: where its parts stand. Knows nothing of what they do."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ServiceTab:
 
 def build_service(addresses: Addresses) -> ServiceTab:
     """Inside a tab."""
-    clicks, looks = script("service.js", {}, {}), script("look.js", {}, {})
+    clicks, clicks_and_looks = script("service.js"), script("service.js", "look.js")
 
     def part(name: str, value: str = "", js: str | None = None) -> Any:
         return gr.HTML(value, elem_id=f"lt-service-{name}", js_on_load=js, apply_default_css=False)
@@ -75,7 +75,7 @@ def build_service(addresses: Addresses) -> ServiceTab:
         titles[key] = part(f"title-{key[4:]}", title_html(FIRST_LANGUAGE, key))
 
     title("svc_workers")
-    made["workers"] = part("workers", js=f"{clicks}\n{looks}")
+    made["workers"] = part("workers", js=clicks_and_looks)
     made["result"] = part("result")
     with gr.Row():
         with gr.Column(min_width=320):

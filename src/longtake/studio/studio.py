@@ -134,9 +134,8 @@ def _wire_service(tabs: Tabs, language: Any, actions: ServiceActions) -> None:
     shown = list(tabs.service.shown())
 
     async def act(language: str, event: gr.EventData) -> AsyncIterator[Updates]:
-        verb = str(event.verb)
-        yield actions.begin(verb, language)
-        yield await actions.act(verb, str(event.engine), language)
+        async for updates in actions.act(str(event.verb), str(event.engine), language):
+            yield updates
 
     for part in tabs.service.clicked():
         # "multiple": neither a look nor a slow answer swallows a click.

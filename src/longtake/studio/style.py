@@ -120,6 +120,7 @@ HEAD: Final = """
   const wished = saved || navigator.language || "en";
   const root = document.documentElement;
   root.lang = wished.toLowerCase().startsWith("zh") ? "zh" : "en";
+  root.dataset.longtake = root.lang;  // Gradio sets the other one to that of the browser
   // The page is built in English: it is shown when it speaks the reader's language, or when that takes too long.
   if (root.lang !== "en") {
     root.classList.add("lt-translating");
@@ -171,7 +172,7 @@ SHOWN_JS: Final = '() => document.documentElement.classList.remove("lt-translati
 KEEP_LANGUAGE_JS: Final = """(language) => {
   const next = language === "zh" ? "en" : "zh";
   try { localStorage.setItem("longtake-language", next); } catch {}
-  document.documentElement.lang = next;
+  document.documentElement.lang = document.documentElement.dataset.longtake = next;
   return [next];
 }"""
 

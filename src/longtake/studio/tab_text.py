@@ -32,7 +32,8 @@ MONITOR: Final[dict[str, Phrase]] = {
     ),
     "mon_gpu_failed": Phrase("NVIDIA's driver refuses to answer: {reason}", "NVIDIA 驱动拒绝应答：{reason}"),
     "mon_gpu_silent": Phrase(
-        "NVIDIA's driver has not answered for {seconds} s; jobs go on.", "NVIDIA 驱动已 {seconds} 秒没有应答；任务照常进行。"
+        "NVIDIA's driver has not answered for {seconds} s; jobs go on.",
+        "NVIDIA 驱动已 {seconds} 秒没有应答；任务照常进行。",
     ),
     "mon_gpu_lost": Phrase("Card {card} is lost: restart the machine.", "显卡 {card} 已掉线：请重启机器。"),
     "mon_heat_hold": Phrase("A card is hot: no new job starts. {reason}", "显卡过热：不开始新任务。{reason}"),
@@ -62,10 +63,10 @@ MONITOR: Final[dict[str, Phrase]] = {
     "mon_pause_at": Phrase("pause", "暂停"),
     "mon_throttled": Phrase("slowed down", "降频"),
     "mon_capped": Phrase("at the power limit", "达到功率上限"),
-    "mon_utilisation": Phrase("Utilisation of the cards", "显卡利用率"),
-    "mon_memory": Phrase("Memory of the cards", "显存"),
-    "mon_temperature": Phrase("Temperature", "温度"),
-    "mon_power": Phrase("Power", "功率"),
+    "mon_utilisation": Phrase("GPU utilisation", "显卡利用率"),
+    "mon_memory": Phrase("GPU memory", "显存"),
+    "mon_temperature": Phrase("GPU temperature", "显卡温度"),
+    "mon_power": Phrase("GPU power", "显卡功率"),
     "mon_rtf": Phrase("Real-time factor, lower is faster", "实时率 (RTF)，越低越快"),
     "mon_queue": Phrase("Jobs", "任务数"),
     "mon_pool": Phrase("Memory of requests", "请求占用的内存"),
@@ -137,7 +138,8 @@ SERVICE: Final[dict[str, Phrase]] = {
     "svc_clean": Phrase("Clean up", "清理"),
     "svc_clean_cache": Phrase("Clean up and empty the cache", "清理并清空缓存"),
     "svc_clean_sure": Phrase(
-        "Empty the cache? Passages that were spoken before are then spoken anew.", "清空缓存吗？之后会重新朗读以前的段落。"
+        "Empty the cache? Passages that were spoken before are then spoken anew.",
+        "清空缓存吗？之后会重新朗读以前的段落。",
     ),
     "svc_cleaned": Phrase(
         "{given} given back: {files} leftover files ({temporary}), store log {log}, cache {cache}. {free} are free.",
@@ -152,7 +154,8 @@ SERVICE: Final[dict[str, Phrase]] = {
     "svc_channels": Phrase("They are also sent to {count} places.", "同时发送到 {count} 个渠道。"),
     "svc_channels_one": Phrase("They are also sent to 1 place.", "同时发送到 1 个渠道。"),
     "svc_no_channels": Phrase(
-        "They are shown here only: no channel is set (see docs/alerts.md).", "仅在此处显示：尚未设置渠道（见 docs/alerts.md）。"
+        "They are shown here only: no channel is set (see docs/alerts.md).",
+        "仅在此处显示：尚未设置渠道（见 docs/alerts.md）。",
     ),
     "svc_since": Phrase("since {time}", "自 {time}"),
     "svc_crashes": Phrase("Crashes", "崩溃记录"),

@@ -14,14 +14,14 @@ from longtake.studio.monitor_tab import build_monitor
 from longtake.studio.service_tab import ServiceTab, build_service
 from longtake.studio.text import FIRST_LANGUAGE, say
 
-_NAMES = ("speak", "monitor", "logs", "service")
+NAMES = ("speak", "monitor", "logs", "service")
 
 
 @dataclass(frozen=True, slots=True)
 class Tabs:
     """
     Attributes:
-        tabs: One for each of `_NAMES`.
+        tabs: One for each of `NAMES`.
         service: What is in the last one. Monitor and Logs are the browser's own.
     """
 
@@ -39,7 +39,7 @@ class Tabs:
 
     def relabel(self, language: str) -> dict[Any, Any]:
         """Updates that make the fixed words those of a language."""
-        names = {tab: gr.update(label=say(language, f"tab_{name}")) for tab, name in zip(self.tabs, _NAMES, strict=True)}
+        names = {tab: gr.update(label=say(language, f"tab_{name}")) for tab, name in zip(self.tabs, NAMES, strict=True)}
         return names | self.service.relabel(language)
 
 

@@ -102,13 +102,17 @@ class HostView(View):
 
 
 class HeatView(View):
-    """`level` is normal, hold (no new jobs) or pause (running ones are paused, too)."""
+    """`level` is normal, hold (no new jobs) or pause (running ones are paused, too). The temperatures at which that
+    changes are null where the policy is off."""
 
     level: str
     card: int | None
     reason: str | None
     since: float | None
     actions: dict[str, int]
+    go_celsius: float | None = None
+    hold_celsius: float | None = None
+    pause_celsius: float | None = None
 
 
 class WorkerView(View):

@@ -55,9 +55,10 @@ class HeatKeeper:
         self._engines = tuple(engines)
         self._tell = tell
         self._clock = clock
-        self._policy = HeatPolicy(
-            Thresholds(settings.hold_celsius, settings.go_celsius, settings.pause_celsius, settings.rest_s)
+        self._thresholds = Thresholds(
+            settings.hold_celsius, settings.go_celsius, settings.pause_celsius, settings.rest_s
         )
+        self._policy = HeatPolicy(self._thresholds)
         self._is_on = settings.policy
         self._heat = Heat()
         self._since_s: float | None = None
@@ -69,7 +70,8 @@ class HeatKeeper:
 
     @property
     def status(self) -> HeatStatus:
-        return HeatStatus(self._heat, self._since_s, dict(self._actions))
+        limits = self._thresholds if self._is_on else None
+        return HeatStatus(self._heat, self._since_s, dict(self._actions), limits)
 
     def start(self) -> None:
         self._thread.start()

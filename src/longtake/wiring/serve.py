@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
@@ -14,6 +15,7 @@ import uvicorn
 from longtake.config import Settings
 from longtake.server import Backend, build_app
 from longtake.server.errors import unfinished_is_told
+from longtake.wire.doctor import Examined
 from longtake.wiring.address import announced
 from longtake.wiring.host import open_host
 from longtake.wiring.logs import logging_as, stacks_kept
@@ -24,8 +26,18 @@ from longtake.wiring.report import report_sources
 GRACE_S = 2
 
 
-def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool) -> None:
-    """Serve until SIGINT or SIGTERM; then stop the workers in good order."""
+def run_server(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    with_studio: bool,
+    examine: Callable[[], Sequence[Examined]] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; then stop the workers in good order.
+
+    Args:
+        examine: The doctor, who looks at this room and cannot be imported by it.
+    """
     host_name, port = listener.getsockname()[:2]
     url = f"http://{f'[{host_name}]' if ':' in host_name else host_name}:{port}"
     with (
@@ -45,6 +57,7 @@ def run_server(settings: Settings, listener: socket.socket, *, with_studio: bool
             clean=host.clean,
             report=report_sources(host.store, host.folder, settings),
             alerts=settings.alerts,
+            examine=examine,
         )
         app = build_app(backend, settings.server)
         if with_studio:

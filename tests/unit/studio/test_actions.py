@@ -13,6 +13,7 @@ import pytest
 
 from longtake.studio.actions import Actions, Updates
 from longtake.studio.client import Api
+from longtake.studio.files import OPEN
 from longtake.studio.job_html import player_key
 from longtake.studio.layout import VOICE_ROWS, Layout, build_layout
 from tests.unit.studio.answers import JOB_ID, check, done, finding, job
@@ -56,7 +57,7 @@ class Page:
     def run(self, act: Callable[[Actions, Layout], Awaitable[Updates]]) -> tuple[Layout, Updates]:
         async def acting() -> tuple[Layout, Updates]:
             with gr.Blocks():
-                layout = build_layout("")
+                layout = build_layout("", OPEN)
             api = Api("http://127.0.0.1:7860", None, httpx.MockTransport(self.server))
             async with api.http:
                 return layout, await act(Actions(api, layout, "/v1/audio/jobs", 4_000_000), layout)

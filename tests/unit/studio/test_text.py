@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 import longtake.studio as studio
+from longtake.studio.client import MENDINGS
 from longtake.studio.layout import FORMATS, LOUDNESSES
+from longtake.studio.service_html import ASKED
+from longtake.studio.tab_text import LOGS, MONITOR
+from longtake.studio.tabs import NAMES
 from longtake.studio.text import TEXT, choose_language, say, say_count
+from longtake.supervise import WorkerState
 
 STATES = ("queued", "running", "pausing", "paused", "cancelling", "cancelled", "done", "failed")
 NOT_WORDS = {"longtake", "", *FORMATS}
@@ -41,10 +46,15 @@ def test_every_state_has_a_word() -> None:
 
 
 def test_every_phrase_is_used() -> None:
-    files = Path(studio.__path__[0]).glob("*.py")
-    source = "".join(file.read_text(encoding="utf-8") for file in files if file.name != "text.py")
+    files = [file for file in Path(studio.__path__[0]).glob("*.py") if file.name not in ("text.py", "tab_text.py")]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     told = {key for key in TEXT if f'"{key}"' in source or f"'{key}'" in source}
     built = {f"state_{state}" for state in STATES} | {f"loudness_{name}" for name in LOUDNESSES}
+    built |= {f"state_{state}" for state in WorkerState} | {f"tab_{name}" for name in NAMES}
+    built |= {f"svc_{verb}" for verb in MENDINGS} | {f"svc_done_{verb}" for verb in MENDINGS.keys() - {"drain"}}
+    built |= (
+        {f"svc_{verb}_sure" for verb in ASKED} | MONITOR.keys() | LOGS.keys()
+    )  # test_tabs knows who says the latter
     counted = {key for key in TEXT if key.endswith("_one") and key.removesuffix("_one") in told}
     assert set(TEXT) == told | built | counted
 

@@ -37,8 +37,10 @@ const status = make("span", "lt-quiet lt-small");
 const list = make("ol", "lt-lines");
 status.setAttribute("role", "status");
 list.tabIndex = 0;
-bar.append(follow, clear, status);
-root.append(bar, older, list);
+bar.append(follow, clear);
+const below = make("div", "lt-bar-row");
+below.append(older, status);
+root.append(bar, below, list);
 element.replaceChildren(root);
 
 const label = () => {
@@ -196,6 +198,6 @@ let typed = null;
 const changed = () => show({ level: level.input.value, job: job.input.value.trim(), text: text.input.value });
 level.input.addEventListener("change", changed);
 for (const each of [text, job]) each.input.addEventListener("input", () => (clearTimeout(typed), (typed = setTimeout(changed, 400))));
-new MutationObserver(label).observe(document.documentElement, { attributeFilter: ["lang"] });
+onLanguage(label);
 label();
 beat();

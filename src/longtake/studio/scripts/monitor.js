@@ -4,7 +4,8 @@ const LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 const DARK = ["#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442"];
 const DASHES = ["solid", "dash", "dot"]; // when there are more lines than colours
 const SLOW_MS = 2000;
-const UNITS = { ratio: "%", celsius: "°C", watts: "W", bytes: "", count: "", plain: "" };
+const UNITS = { ratio: "%", celsius: "°C", watts: "W", bytes: "GiB", count: "", plain: "" };
+const DIGITS = { ratio: 0, celsius: 0, watts: 0, bytes: 2, count: 0, plain: 3 };
 const GIB = 1024 ** 3;
 
 const state = { window: 0, now: null, heardAt: 0, failed: false, points: new Map(), drawn: "", askedAt: 0, every: 0 };
@@ -111,7 +112,7 @@ const merge = (answer, seconds) => {
 const local = (seconds) => new Date(seconds * 1000 - new Date(seconds * 1000).getTimezoneOffset() * 60000).toISOString().slice(0, 19);
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language());
 const percent = (ratio) => (ratio === null ? "–" : `${Math.round(100 * ratio)} %`);
-const share = (used, total) => (used === null || total === null ? "–" : `${bytes(used)} / ${bytes(total)}`);
+const share = (used, total) => (used === null || total === null ? "–" : `${(used / GIB).toFixed(1)} / ${(total / GIB).toFixed(0)} GiB`);
 
 const tellAge = () => {
   if (!state.now) {
@@ -183,7 +184,7 @@ const linesOf = (chart) => {
       const told = isCard ? say(word, { card: which }) : word ? say(word) : "";
       found.push({
         name,
-        told: isCard || !which ? told : [told, chart.section === "cards" ? say("mon_card", { card: which }) : which].filter(Boolean).join(" · "),
+        told: isCard || line.is_limit || !which ? told : [told, which].filter(Boolean).join(" · "),
         isLimit: line.is_limit,
         isWhole: !which && Boolean(line.whole),
       });
@@ -194,8 +195,10 @@ const linesOf = (chart) => {
 };
 
 const tracesOf = (chart, colours, ink) => {
-  let next = 0;
+  let next = 0, hasLimit = false;
   const traces = linesOf(chart).map((line) => {
+    const isTold = !(line.isLimit && hasLimit); // one limit in the legend stands for all
+    hasLimit ||= line.isLimit;
     const points = state.points.get(line.name);
     const place = line.isWhole || line.isLimit ? -1 : next++;
     const color = place < 0 ? ink : colours[place % colours.length];
@@ -208,7 +211,8 @@ const tracesOf = (chart, colours, ink) => {
       y: points[chart.of_step].map((value) => scaled(chart.unit, value)),
       line: { color, dash, width: line.isLimit ? 1 : 2 },
       connectgaps: false,
-      hovertemplate: `%{y:.${chart.unit === "plain" ? 3 : chart.unit === "bytes" ? 2 : 0}f} ${chart.unit === "bytes" ? "GiB" : UNITS[chart.unit]}`,
+      showlegend: isTold,
+      hovertemplate: `%{y:.${DIGITS[chart.unit]}f} ${UNITS[chart.unit]}`,
       series: line.name,
     };
   });
@@ -240,7 +244,8 @@ const heatOf = (ink) => {
     const celsius = heat[`${word}_celsius`];
     if (celsius === null || celsius === undefined) continue;
     shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: celsius, y1: celsius, line: { color: ink, width: 1, dash: "dot" } });
-    annotations.push({ xref: "paper", x: 1, xanchor: "right", y: celsius, yanchor: "bottom", showarrow: false, font: { size: 10, color: ink }, text: `${say(`mon_${word}_at`)} ${celsius}°` });
+    const yanchor = word === "go" ? "top" : "bottom"; // it lies close below the next one
+    annotations.push({ xref: "paper", x: 0, xanchor: "left", y: celsius, yanchor, showarrow: false, font: { size: 10, color: ink }, text: `${say(`mon_${word}_at`)} ${celsius}°` });
   }
   const level = state.points.get("heat_level") || { x: [], max: [] };
   const step = config.windows[state.window].seconds / config.windows[state.window].steps;
@@ -251,6 +256,16 @@ const heatOf = (ink) => {
     else shapes.push({ type: "rect", yref: "paper", y0: 0, y1: 1, x0: local(time), x1: local(time + step), until: time + step, fillcolor: "#D55E00", opacity: 0.13, line: { width: 0 }, layer: "below" });
   });
   return { shapes: shapes.map(({ until, ...shape }) => shape), annotations };
+};
+
+const scaleOf = (unit, traces) => {
+  const ticksuffix = UNITS[unit] ? ` ${UNITS[unit]}` : "";
+  if (unit === "ratio") return { range: [0, 102], ticksuffix };
+  if (unit === "celsius") return { ticksuffix }; // a chip is never near zero
+  const highest = Math.max(...traces.flatMap((trace) => trace.y.map((value) => value ?? 0)));
+  // Nobody has half a job.
+  const whole = unit === "count" ? (highest <= 5 ? { dtick: 1, range: [0, Math.max(1, highest) * 1.08] } : { tickformat: "d" }) : {};
+  return { rangemode: "tozero", ticksuffix, ...whole };
 };
 
 const draw = () => {
@@ -286,7 +301,7 @@ const draw = () => {
         shapes,
         annotations,
         xaxis: { ...axis, type: "date", range: [local(end - config.windows[state.window].seconds), local(end + 1)], tickformat: state.window ? "%H:%M" : "%H:%M:%S", nticks: 5 },
-        yaxis: { ...axis, rangemode: "tozero", ...(chart.unit === "ratio" ? { range: [0, 102] } : {}), ticksuffix: UNITS[chart.unit] && ` ${UNITS[chart.unit]}`, ...(chart.unit === "bytes" ? { ticksuffix: " GiB" } : {}), ...(chart.unit === "count" ? { tickformat: "d" } : {}) },
+        yaxis: { ...axis, ...scaleOf(chart.unit, traces) },
       },
       { displayModeBar: false, responsive: true }
     );
@@ -342,9 +357,8 @@ const beat = setInterval(() => {
   if (isSeen()) tellAge();
   turn();
 }, 1000);
-// In another language, or in other colours, everything is drawn anew.
-new MutationObserver(() => {
+onLanguage(() => {
   label();
   tellAge();
   if (state.now && window.Plotly && isSeen()) (tellNotes(), tellTiles(), draw());
-}).observe(document.documentElement, { attributeFilter: ["lang"] });
+});

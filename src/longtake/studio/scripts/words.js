@@ -1,5 +1,5 @@
 // Before each of the other scripts: words in the page's language, and elements that hold text and never HTML.
-const language = () => (document.documentElement.lang === "zh" ? "zh" : "en");
+const language = () => document.documentElement.dataset.longtake;
 const say = (key, values = {}) => {
   const phrase = words[language()][key];
   return phrase.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
@@ -12,6 +12,8 @@ const make = (tag, className = "", text = "") => {
 };
 // Of a hidden tab and of a page that lies behind others nothing is asked.
 const isSeen = () => element.isConnected && element.offsetParent !== null && !document.hidden;
+const onLanguage = (act) =>
+  new MutationObserver(act).observe(document.documentElement, { attributeFilter: ["data-longtake"] });
 const fetchJson = async (address) => {
   const answer = await fetch(address, { signal: AbortSignal.timeout(10000), cache: "no-store" });
   const said = await answer.json();
