@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 import longtake.wire.alerts
 import longtake.wire.check
+import longtake.wire.doctor
 import longtake.wire.health
 import longtake.wire.jobs
 import longtake.wire.listings
@@ -42,6 +43,7 @@ BODIES: dict[str, type[Body]] = {
 WIRE = (
     longtake.wire.alerts,
     longtake.wire.check,
+    longtake.wire.doctor,
     longtake.wire.health,
     longtake.wire.jobs,
     longtake.wire.listings,

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from fastapi.testclient import TestClient
 
-from longtake.monitor.heat import HEAT_REASON, Heat, HeatLevel, HeatStatus
+from longtake.monitor.heat import HEAT_REASON, Heat, HeatLevel, HeatStatus, Thresholds
 from longtake.monitor.machine import Machine
 from longtake.monitor.probes.records import Card, CardProcess, GpuReading, GpuState, Throttle
 from longtake.server import monitor
@@ -89,7 +89,9 @@ def test_a_silent_driver_is_told_with_the_age_of_its_last_answer(house: House) -
 
 def test_the_heat_and_what_was_done_because_of_it(tmp_path: Path) -> None:
     house = House(tmp_path)
-    status = HeatStatus(Heat(HeatLevel.PAUSE, 1, f"{HEAT_REASON}: card 1 has 90 °C"), 1000.0, {"pause": 1})
+    status = HeatStatus(
+        Heat(HeatLevel.PAUSE, 1, f"{HEAT_REASON}: card 1 has 90 °C"), 1000.0, {"pause": 1}, Thresholds()
+    )
     house.backend.machine._heat = lambda: status
     found = get(house)["heat"]
     assert found == {
@@ -98,6 +100,9 @@ def test_the_heat_and_what_was_done_because_of_it(tmp_path: Path) -> None:
         "reason": "waits for the GPU to cool: card 1 has 90 °C",
         "since": 1000.0,
         "actions": {"pause": 1},
+        "go_celsius": 70.0,
+        "hold_celsius": 75.0,
+        "pause_celsius": 87.0,
     }
     house.db.close()
 

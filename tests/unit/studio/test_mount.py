@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from longtake.studio import files, mount_studio
+from longtake.studio import files, mount_studio, plotly
 from longtake.studio.client import Api
 from tests.unit.studio.answers import JOB_ID
 
@@ -63,6 +64,8 @@ def test_with_a_key_nothing_is_shown_or_done_before_it_is_given() -> None:
         assert client.post("/gradio_api/queue/join", json={"data": []}).status_code == 401
         assert client.get(AUDIO).status_code == 401
         assert client.post(DECODE, content=b"x").status_code == 401
+        for path in ("monitor", "monitor/series", "logs", "logs/stream", "report"):
+            assert client.get(f"/studio/{path}").status_code == 401
         for password in ("", "wrong", KEY + "x"):
             assert client.post("/login", data={"username": "me", "password": password}).status_code in (400, 422)
         assert client.get(AUDIO).status_code == 401
@@ -121,6 +124,52 @@ def test_a_file_goes_in_as_it_is_and_its_text_comes_out() -> None:
     answer = relay(api).post(DECODE, content=b"\xff\xfe\x00", headers={"Content-Type": "text/plain"})
     assert (answer.status_code, answer.json()) == (413, {"text": "x"})
     assert seen == [(f"Bearer {KEY}", b"\xff\xfe\x00")]
+
+
+def test_figures_lines_and_reports_go_through_with_the_parameters_that_they_have() -> None:
+    api = FastAPI()
+    seen: list[Request] = []
+
+    @api.get("/v1/{path:path}")
+    async def answer(request: Request) -> PlainTextResponse:
+        seen.append(request)
+        return PlainTextResponse("data: x\n\n", media_type="text/event-stream")
+
+    client = relay(api)
+    asked = {
+        f"{files.GUARDED.monitor}?names=x": "/v1/monitor",
+        f"{files.GUARDED.monitor}/series?names=a,b&seconds=300&steps=3&evil=1": "/v1/monitor/series",
+        f"{files.GUARDED.logs}?level=info&since=1": "/v1/logs",
+        f"{files.GUARDED.logs}/stream?after=web%3Ax.1": "/v1/logs/stream",
+        f"{files.GUARDED.report}?since=7d&format=json": "/v1/report",
+    }
+    for path, wanted in asked.items():
+        found = client.get(path, headers={"Last-Event-ID": "web:x.7", "Cookie": "secret=1"})
+        assert (found.status_code, found.text) == (200, "data: x\n\n")
+        assert seen[-1].url.path == wanted
+        assert seen[-1].headers["authorization"] == f"Bearer {KEY}"
+        assert seen[-1].headers["last-event-id"] == "web:x.7"
+        assert "cookie" not in seen[-1].headers
+    assert [str(request.query_params) for request in seen] == [
+        *("", "names=a%2Cb&seconds=300&steps=3", "level=info", "after=web%3Ax.1", "since=7d"),
+    ]
+    for path in (
+        "/studio/metrics",
+        f"{files.GUARDED.monitor}/stream",
+        f"{files.GUARDED.logs}/x",
+        "/studio/admin/restart",
+    ):
+        assert client.get(path).status_code == 404
+    assert client.post(files.GUARDED.monitor).status_code == 405
+
+
+def test_the_charts_script_comes_with_the_page_and_is_kept() -> None:
+    with mounted(None) as client:
+        answer = client.get(plotly.ADDRESS)
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert "immutable" in answer.headers["cache-control"]
+    assert "plotly.js v" in answer.text[:200]
+    assert plotly.ADDRESS.endswith(metadata.version("plotly"))
 
 
 class BreakingStream(httpx.AsyncByteStream):
