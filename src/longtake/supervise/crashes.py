@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 log = logging.getLogger(__name__)
 
 KEPT = 20
@@ -47,6 +49,9 @@ class Crash:
     figures: Mapping[str, Any] | None = None
 
 
+_CRASH = TypeAdapter(Crash)
+
+
 def crash_id(at: float, process: str, pid: int) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S.%f}-{process}-{pid}"
 
@@ -74,7 +79,7 @@ class CrashFolder:
         found = []
         with suppress(OSError):
             for path in sorted(self.root.glob("*.json"), reverse=True)[:KEPT]:
-                with suppress(OSError, ValueError, TypeError):
+                with suppress(OSError, ValueError):
                     if path.stat().st_size <= MOST_BYTES:
-                        found.append(Crash(**json.loads(path.read_bytes())))
+                        found.append(_CRASH.validate_json(path.read_bytes()))
         return found

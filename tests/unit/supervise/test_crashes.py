@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def test_the_newest_are_kept_and_read_back_as_they_were(tmp_path: Path) -> None:
     found = folder.newest()
     assert [crash.at for crash in found] == [1e9 + KEPT + 4 - number for number in range(KEPT - 1)]
     assert (found[0].figures, found[0].lines[0]["event"]) == ({"steps": 3}, "last")
+
+
+def test_what_makes_no_sense_is_left_out_and_what_a_newer_version_adds_is_no_matter(tmp_path: Path) -> None:
+    folder = CrashFolder(tmp_path)
+    folder.keep(CRASH)
+    changes: tuple[dict[str, object], ...] = ({"weather": "fine"}, {"at": "soon"}, {"lines": [1]}, {"how": None})
+    for number, change in enumerate(changes):
+        (tmp_path / f"{number}.json").write_text(json.dumps(asdict(CRASH) | change))
+    (tmp_path / "9.json").write_text("[]")
+    assert folder.newest() == [CRASH, CRASH]
 
 
 def test_keeping_one_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
