@@ -16,6 +16,7 @@ from longtake.core.disk import Cleaned
 from longtake.core.memory import MemoryUse
 from longtake.supervise import Mending, Patience, Progress, Supervisor
 from longtake.supervise.answers import Answer, write_answer
+from longtake.supervise.supervisor import EXIT_CANNOT_LOAD
 from tests.unit.server.house import House
 
 GIB = 1 << 30
@@ -215,7 +216,7 @@ def test_one_at_a_time(client: TestClient, world: World) -> None:
 
 
 def test_without_a_worker_it_says_how_to_get_one(client: TestClient, world: World) -> None:
-    world.worker.code = 1
+    world.worker.code = EXIT_CANNOT_LOAD  # another is not started by itself, however long this takes
     world.supervisor.look()
     response = client.post("/v1/admin/unload")
     error = response.json()["error"]
