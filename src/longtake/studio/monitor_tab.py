@@ -152,7 +152,7 @@ def monitor_js(addresses: Addresses) -> str:
         "windows": WINDOWS,
         "names": ",".join(names()),
     }
-    return script("monitor.js", config=config, words=MONITOR)
+    return script("curves.js", "charts.js", "monitor.js", config=config, words=MONITOR)
 
 
 def build_monitor(addresses: Addresses) -> Any:

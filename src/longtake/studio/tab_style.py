@@ -6,6 +6,7 @@ from typing import Final
 
 CSS: Final = """
 [id^=lt-service-] .html-container, #lt-monitor .html-container, #lt-logs .html-container { padding: 0; }
+#lt-head .html-container { padding: 0; }
 #lt-tab-service .column { gap: 0.3rem; }
 .lt-bar-row { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin: 0.2rem 0 0.6rem; }
 .lt-segments { display: inline-flex; gap: 0.3rem; }
@@ -33,7 +34,7 @@ CSS: Final = """
   min-width: 0; overflow: hidden; }
 .lt-chart figcaption { font-size: 0.9rem; font-weight: 600; padding: 0 0.3rem; }
 .lt-plot { height: 230px; }
-.lt-field { display: flex; flex-direction: column; gap: 0.1rem; min-width: 8rem; flex: 0 1 14rem; }
+.lt-field { display: flex; flex-direction: column; gap: 0.1rem; min-width: 8rem; flex: 1 1 10rem; }
 .lt-field input, .lt-field select { border: 1px solid var(--border-color-primary); border-radius: 6px;
   padding: 0.3rem 0.5rem; background: var(--input-background-fill); color: var(--body-text-color); font-size: 0.9rem;
   width: 100%; }

@@ -36,12 +36,16 @@ MONITOR: Final[dict[str, Phrase]] = {
         "NVIDIA 驱动已 {seconds} 秒没有应答；任务照常进行。",
     ),
     "mon_gpu_lost": Phrase("Card {card} is lost: restart the machine.", "显卡 {card} 已掉线：请重启机器。"),
-    "mon_heat_hold": Phrase("A card is hot: no new job starts. {reason}", "显卡过热：不开始新任务。{reason}"),
-    "mon_heat_pause": Phrase("A card is too hot: jobs are paused. {reason}", "显卡温度过高：任务已暂停。{reason}"),
+    "mon_heat_hold": Phrase(
+        "A card is hot: no new job starts on it. {reason}", "显卡过热：不在其上开始新任务。{reason}"
+    ),
+    "mon_heat_pause": Phrase(
+        "A card is too hot: its jobs are paused. {reason}", "显卡温度过高：其任务已暂停。{reason}"
+    ),
     "mon_heat_since": Phrase("since {time}", "自 {time}"),
     "mon_heat_done": Phrase(
-        "Since the start: {hold} times no new jobs, {pause} times paused, {resumed} jobs resumed.",
-        "启动以来：{hold} 次停止接新任务，{pause} 次暂停，恢复了 {resumed} 个任务。",
+        "Since the start: no new jobs {hold}×, paused {pause}×, jobs that went on {resumed}.",
+        "启动以来：停止接新任务 {hold} 次，暂停 {pause} 次，恢复任务 {resumed} 个。",
     ),
     "mon_engine": Phrase("Engine", "引擎"),
     "mon_machine": Phrase("Machine", "机器"),

@@ -3,7 +3,9 @@ const LINES = 500; // in the page at most
 const PAGE = 200;
 const LEVELS = ["debug", "info", "warning", "error"];
 const PLAIN = ["time", "level", "event", "logger", "process", "pid", "job", "trace"];
-const state = { level: "info", job: "", text: "", follows: true, position: null, cursor: null, source: null, isFresh: false, turn: 0 };
+const state = { level: "info", job: "", text: "", follows: true, position: null, cursor: null, source: null };
+// Whether the lines are those of these filters, and how often they were set.
+Object.assign(state, { isFresh: false, turn: 0 });
 
 // ---- the page
 
@@ -23,7 +25,8 @@ for (const name of LEVELS) level.input.append(new Option("", name, false, name =
 text.input.id = "lt-log-text";
 job.input.id = "lt-log-job";
 level.input.id = "lt-log-level";
-for (const each of [text, job]) Object.assign(each.input, { type: "search", maxLength: 200, autocomplete: "off", spellcheck: false });
+const plain = { type: "search", maxLength: 200, autocomplete: "off", spellcheck: false };
+for (const each of [text, job]) Object.assign(each.input, plain);
 const button = (id, act) => {
   const made = make("button", "lt-segment");
   Object.assign(made, { type: "button", id });
@@ -70,7 +73,8 @@ const row = (line) => {
   const time = make("time", "", new Date(line.time).toLocaleTimeString(language(), { hour12: false }));
   time.dateTime = line.time;
   time.title = line.time;
-  made.append(time, make("b", "lt-level", line.level), make("span", "lt-process", line.process), make("span", "lt-event", line.event));
+  made.append(time, make("b", "lt-level", line.level), make("span", "lt-process", line.process));
+  made.append(make("span", "lt-event", line.event));
   if (line.job) {
     const link = make("button", "lt-of-job", line.job);
     link.type = "button";
@@ -78,7 +82,8 @@ const row = (line) => {
     made.append(link);
   }
   const more = Object.entries(line).filter(([key]) => !PLAIN.includes(key));
-  if (more.length) made.append(make("span", "lt-quiet", more.map(([key, value]) => `${key}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ")));
+  const told = (value) => (typeof value === "object" ? JSON.stringify(value) : value);
+  if (more.length) made.append(make("span", "lt-quiet", more.map(([key, value]) => `${key}=${told(value)}`).join(" ")));
   if (line.trace) {
     const details = make("details");
     details.append(make("summary", "", say("log_trace")), make("pre", "", line.trace));
@@ -197,7 +202,11 @@ const timer = setInterval(() => {
 let typed = null;
 const changed = () => show({ level: level.input.value, job: job.input.value.trim(), text: text.input.value });
 level.input.addEventListener("change", changed);
-for (const each of [text, job]) each.input.addEventListener("input", () => (clearTimeout(typed), (typed = setTimeout(changed, 400))));
+const changedSoon = () => {
+  clearTimeout(typed);
+  typed = setTimeout(changed, 400);
+};
+for (const each of [text, job]) each.input.addEventListener("input", changedSoon);
 onLanguage(label);
 label();
 beat();
