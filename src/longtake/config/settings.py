@@ -37,6 +37,7 @@ from longtake.core.errors import InputError
 from longtake.core.units import parse_size
 
 ENVIRONMENT = "LONGTAKE_"
+HOTTEST_CELSIUS = 125  # no card lives beyond it: a threshold there would never be reached
 BEATS_HEARD = 3  # so many heartbeats at least fit into every time after which a worker is given up
 
 
@@ -210,11 +211,16 @@ class LogSettings(Node):
 
 class HeatSettings(Node):
     policy: bool = Field(True, description="Whether jobs of engines on a GPU wait while a card is hot.")
-    hold_celsius: float = Field(75.0, gt=0, description="From this temperature of a card on, no new jobs start, in °C.")
-    go_celsius: float = Field(70.0, gt=0, description="Below it, waiting and paused jobs go on, in °C.")
+    hold_celsius: float = Field(
+        75.0, gt=0, le=HOTTEST_CELSIUS, description="From this temperature of a card on, no new jobs start, in °C."
+    )
+    go_celsius: float = Field(
+        70.0, gt=0, le=HOTTEST_CELSIUS, description="Below it, waiting and paused jobs go on, in °C."
+    )
     pause_celsius: float = Field(
         87.0,
         gt=0,
+        le=HOTTEST_CELSIUS,
         description="From it on, or when a card's hardware slows itself down, running jobs are paused, in °C.",
     )
     rest_s: float = Field(

@@ -93,6 +93,7 @@ class Host:
         self.witness = Witness(self.folder, self.clock)
         self._is_store_checked = False
         self._supervisor: Supervisor | None = None
+        self.mending: Mending | None = None  # what may be asked of the workers, while they are this process's own
         self._only_job: str | None = None
         self._tidy_now = threading.Event()
         self._is_closing = False
@@ -147,6 +148,7 @@ class Host:
             ),
             clock=self.clock,
         )
+        self.mending = Mending(self._supervisor, self.folder.run, self.clock)
         self._supervisor.start()
         self._tidier.start()
         self.cards.start()
@@ -167,11 +169,6 @@ class Host:
     def _order(self, engine: str, order: str) -> None:
         if self._supervisor is not None:
             self._supervisor.order(engine, order)
-
-    @property
-    def mending(self) -> Mending | None:
-        """What may be asked of the workers; None while they are not this process's own."""
-        return None if self._supervisor is None else Mending(self._supervisor, self.folder.run, self.clock)
 
     def clean(self, with_cache: bool) -> Cleaned:
         """Free what nobody needs of the data folder."""
@@ -198,7 +195,7 @@ class Host:
             self._weekly.close()
             self._supervisor.stop()
             self.cards.close()
-            self._supervisor = None
+            self._supervisor = self.mending = None
         self.witness.end()
         self.db.close()
         self.folder.unlock()

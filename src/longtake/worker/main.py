@@ -48,10 +48,17 @@ def main() -> int:
     path = folder.logs / f"worker-{assignment.engine}.log"
     secrets = secrets_in(settings.model_dump())
     with logging_to(path, settings.logs, job_log=folder.job_log, secrets=secrets):
-        return _work(assignment, folder)
+        try:
+            _work(assignment, folder)
+        except LongtakeError as error:
+            # The last line on standard error is the reason that the supervisor shows.
+            log.exception("worker ends")
+            print(error.message, file=sys.stderr)
+            return EXIT_CANNOT_LOAD if isinstance(error, InputError | CapacityError) else EXIT_ENGINE_FAILED
+    return 0
 
 
-def _work(assignment: Assignment, folder: DataFolder) -> int:
+def _work(assignment: Assignment, folder: DataFolder) -> None:
     """Load the engine and speak until told to stop."""
     settings = assignment.settings
     cache = PassageCache(folder.cache, bound_bytes=settings.worker.cache_mib << 20, has_room=folder.has_room_to_spare)
@@ -81,26 +88,19 @@ def _work(assignment: Assignment, folder: DataFolder) -> int:
     )
     heart = Heart(desk, life.pulse, settings.worker.heartbeat_s)
     reporter = Reporter(folder.run, life.figures, clock)
-    try:
-        heart.start()
-        reporter.start()
-        signal.signal(signal.SIGTERM, partial(_obey_signal, life))
-        hands: dict[str, Callable[[str], None]] = {word: partial(life.tell, word) for word in ORDERS}
-        hands |= {word: partial(_let_rest, life, word) for word in RESTS}
-        hands[WAKE] = lambda _: life.wake()
-        follow_orders(sys.stdin, hands, partial(_leave, life, settings.worker.stop_timeout_s))
-        life.run()
-        heart.stop()
-        heart.beat()  # the last counts
-        reporter.stop()
-        desk.sign_off()
-        db.close()
-    except LongtakeError as error:
-        # The last line on standard error is the reason that the supervisor shows.
-        log.exception("worker ends")
-        print(error.message, file=sys.stderr)
-        return EXIT_CANNOT_LOAD if isinstance(error, InputError | CapacityError) else EXIT_ENGINE_FAILED
-    return 0
+    heart.start()
+    reporter.start()
+    signal.signal(signal.SIGTERM, partial(_obey_signal, life))
+    hands: dict[str, Callable[[str], None]] = {word: partial(life.tell, word) for word in ORDERS}
+    hands |= {word: partial(_let_rest, life, word) for word in RESTS}
+    hands[WAKE] = lambda _: life.wake()
+    follow_orders(sys.stdin, hands, partial(_leave, life, settings.worker.stop_timeout_s))
+    life.run()
+    heart.stop()
+    heart.beat()  # the last counts
+    reporter.stop()
+    desk.sign_off()
+    db.close()
 
 
 def _load_engine(assignment: Assignment, folder: DataFolder) -> Engine:

@@ -90,6 +90,12 @@ def test_temperatures_rise_from_going_on_to_pausing(heat: dict[str, float]) -> N
         load_settings(heat=heat)
 
 
+def test_a_temperature_that_no_card_reaches_is_refused() -> None:
+    with pytest.raises(InputError, match="less than or equal to 125") as refused:
+        load_settings(heat={"pause_celsius": 9999})
+    assert refused.value.param == "heat.pause_celsius"
+
+
 def test_three_heartbeats_fit_into_a_lease() -> None:
     worker = load_settings().worker
     assert (worker.lease_s, worker.heartbeat_s) == (LEASE_S, 10.0)
