@@ -5,9 +5,9 @@
 
 Each job is submitted to a store of its own and spoken by a fresh worker process, one thread, the same budget. What is
 resident is asked of the kernel every 100 ms, what is spoken of the worker's own figures. Keys and values are written as
-they are spoken, and what they take is counted: `beyond` is what is resident without them. The attention over so many
-positions is timed here, alone, with the code and on the machine of the run. The last line is JSON; exit code 1 when a
-bar is missed.
+they are spoken, and what they take is counted: `beyond` is what is resident without them. The start and the end of such
+a run lie half an hour apart on a machine with neighbours, so the time of a step is judged by `far_step`, in turns. The
+last line is JSON; exit code 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import torch
 
+from benchmarks.far_step import Far, measure_far
 from longtake.config import EngineSettings, Settings
 from longtake.core.records import Line, Passage
 from longtake.core.stats import read_stats, stats_path
@@ -42,7 +41,6 @@ from longtake.jobs.records import JobSpec, PlannedPassage
 from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.nn.decoder_config import DecoderConfig
-from longtake.nn.kv import KVStore, Segment
 from longtake.voices import VoiceStore
 from longtake.worker.orders import Assignment
 
@@ -179,43 +177,16 @@ def written_bytes(decoder: DecoderConfig, frames: int) -> int:
     return kv_bytes(decoder, 2 * frames, FP32)
 
 
-def attention_ms(decoder: DecoderConfig, frames: int, *, repeats: int = 30) -> float:
-    """CPU of the attention of one step, both rows, all layers, behind so many frames."""
-    torch.set_num_threads(1)
-    store = KVStore(
-        layers=decoder.num_hidden_layers,
-        kv_heads=decoder.num_key_value_heads,
-        head_dim=decoder.head_dim,
-        dtype=torch.float32,
-        device="cpu",
-    )
-    rows = [store.open_row(frames) for _ in range(2)]
-    for row in rows:
-        for keys, values in store._rows[row].layers:
-            keys.normal_()
-            values.normal_()
-        store._rows[row].filled = frames
-    new = torch.randn(2, decoder.num_key_value_heads, decoder.head_dim)
-    with torch.inference_mode():
-        query = torch.randn(2, decoder.num_attention_heads, decoder.head_dim)
-        segments = [Segment(row, frames - 1, 1) for row in rows]
-        taken = []
-        for _ in range(repeats):
-            begun = time.thread_time()
-            for layer in range(decoder.num_hidden_layers):
-                store.attend(layer, query, new, new, segments)
-            taken.append(time.thread_time() - begun)
-    return statistics.median(taken) * 1000
+def judge(short: Run, long: Run, decoder: DecoderConfig, far: Far) -> dict[str, object]:
+    """Both runs side by side, and whether they are within the bars.
 
-
-def judge(short: Run, long: Run, decoder: DecoderConfig) -> dict[str, object]:
-    """Both runs side by side, and whether they are within the bars."""
+    Args:
+        far: A step behind as much as the long one has in view, and behind next to nothing, in turns.
+    """
     written = {run.minutes: written_bytes(decoder, run.in_view) for run in (short, long)}
     beyond = {run.minutes: run.peak_bytes - written[run.minutes] for run in (short, long)}
     start_ms, end_ms = long.step_ms(START, START + EDGE), long.step_ms(1 - EDGE, 1)
-    attention = attention_ms(decoder, long.in_view) - attention_ms(decoder, round(START * long.frames))
     growth = beyond[long.minutes] / beyond[short.minutes] - 1
-    slowdown = (end_ms - attention) / start_ms
     return {
         "kind": long.kind,
         "minutes": [short.minutes, long.minutes],
@@ -227,10 +198,11 @@ def judge(short: Run, long: Run, decoder: DecoderConfig) -> dict[str, object]:
         "beyond_growth": round(growth, 4),
         "step_start_ms": round(start_ms, 2),
         "step_end_ms": round(end_ms, 2),
-        "attention_ms": round(attention, 2),
-        "slowdown_beyond_attention": round(slowdown, 3),
+        "in_turns_ms": [round(far.near_ms, 2), round(far.far_ms, 2)],
+        "attention_ms": round(far.attention_ms, 2),
+        "slowdown_beyond_attention": round(far.slowdown, 3),
         "wall_s": [round(short.wall_s), round(long.wall_s)],
-        "is_within_bar": growth < MOST_GROWTH and slowdown <= MOST_SLOWDOWN,
+        "is_within_bar": growth < MOST_GROWTH and far.slowdown <= MOST_SLOWDOWN,
     }
 
 
@@ -256,7 +228,7 @@ def main() -> int:
     for kind in arguments.kinds:
         short, long = (speak(kind, minutes, arguments) for minutes in (arguments.minutes / 10, arguments.minutes))
         print(f"{kind}: {arguments.minutes:g} minutes of {arguments.model}", *curve(long), sep="\n", flush=True)
-        seen = judge(short, long, decoder)
+        seen = judge(short, long, decoder, measure_far(arguments.model, long.in_view))
         told.append(seen)
         print(*(f"{name:26} {value}" for name, value in seen.items()), sep="\n", flush=True)
     print(json.dumps({"model": arguments.model, "steps": arguments.steps, "runs": told}))

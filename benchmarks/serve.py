@@ -110,7 +110,7 @@ def server(data: Path, options: Sequence[str], side_by_side: int) -> Iterator[st
         if found is None:
             raise SystemExit("The server did not start.")
         deadline = time.monotonic() + PATIENCE_S
-        while httpx.get(f"{found[0]}/readyz").status_code != 200:
+        while not is_ready(found[0]):
             if time.monotonic() > deadline:
                 raise SystemExit("The server did not become ready.")
             time.sleep(0.2)
@@ -118,6 +118,13 @@ def server(data: Path, options: Sequence[str], side_by_side: int) -> Iterator[st
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:  # it tells its address a moment before it listens
+        return False
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

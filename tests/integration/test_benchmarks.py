@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import memory, queue, serve
+from benchmarks.far_step import Far, measure_far
 from longtake.engines.vibevoice.weights.shapes import CONFIGS
 
 
@@ -41,30 +42,35 @@ def test_memory_watches_a_real_worker() -> None:
     assert run.peak_bytes >= max(point.resident_bytes for point in run.points) > 100e6
 
 
-def points(frames: int, resident: int, step_s: float, grows_s: float = 0.0) -> list[memory.Point]:
-    """A hundred moments; each frame takes a little longer than the one before."""
-    some = [frames * n // 100 for n in range(101)]
-    return [memory.Point(n, resident, n * step_s + n * n * grows_s / 2) for n in some]
+def points(frames: int) -> list[memory.Point]:
+    """A hundred moments."""
+    return [memory.Point(frames * n // 100, 0, frames * n / 100 * 0.01) for n in range(101)]
 
 
 @pytest.mark.parametrize(
-    ("grown_bytes", "grows_s", "is_good"),
-    [(0, 0.0, True), (20_000_000, 0.0, False), (0, 2e-6, False)],
+    ("grown_bytes", "far_ms", "is_good"),
+    [(0, 18.0, True), (20_000_000, 18.0, False), (0, 24.0, False)],
     ids=["as it is", "it leaks", "it slows down"],
 )
-def test_memory_judges_what_grows_beyond_keys_and_values(grown_bytes: int, grows_s: float, is_good: bool) -> None:
+def test_memory_judges_what_grows_beyond_keys_and_values(grown_bytes: int, far_ms: float, is_good: bool) -> None:
     decoder, resident = CONFIGS["tiny"].decoder, 400_000_000
     short, long = (
         memory.Run(
             "window",
             minutes,
             frames,
-            points(frames, 0, 0.01, grows_s),
+            points(frames),
             resident + memory.written_bytes(decoder, frames) + grown,
             1.0,
         )
         for minutes, frames, grown in ((9.0, 4050, 0), (90.0, 40_500, grown_bytes))
     )
-    told = memory.judge(short, long, decoder)
+    told = memory.judge(short, long, decoder, Far(10.0, far_ms, 7.0))
     assert told["is_within_bar"] is is_good
     assert told["beyond_growth"] == pytest.approx(grown_bytes / resident, abs=1e-4)
+
+
+def test_a_step_behind_much_is_measured_beside_one_behind_little() -> None:
+    seen = measure_far("random:tiny", 20_000)
+    assert 0 < seen.near_ms < seen.far_ms
+    assert 0 < seen.attention_ms < seen.far_ms
