@@ -42,6 +42,7 @@ from longtake.jobs.states import ENDED, State
 from longtake.jobs.store import JobStore
 from longtake.nn.decoder_config import DecoderConfig
 from longtake.voices import VoiceStore
+from longtake.worker.figures import PERIOD_S
 from longtake.worker.orders import Assignment
 
 SAMPLE_S = 0.1
@@ -119,16 +120,24 @@ def speak(kind: str, minutes: float, arguments: argparse.Namespace) -> Run:
                 if process.poll() is not None:
                     raise SystemExit(f"The worker ended with {process.returncode}.")
                 peak = max(peak, watched.memory_info().rss)
-                told = read_stats(figures)
-                if told is not None and (told.counts.frames or 0) > points[-1].frames:
-                    times = watched.cpu_times()
-                    points.append(Point(told.counts.frames or 0, watched.memory_info().rss, times.user + times.system))
+                points += _news(watched, figures, points[-1].frames)
                 time.sleep(SAMPLE_S)
+            time.sleep(2 * PERIOD_S)  # its last frames
+            points += _news(watched, figures, points[-1].frames)
         if seen.state is not State.DONE:
             raise SystemExit(f"The job is {seen.state}: {seen.error}")
         db.close()
     in_view = round(FRAMES_PER_S * sum(expected_s[-1 - PAST_PASSAGES :]))
     return Run(kind, minutes, in_view, points, peak, time.perf_counter() - begun)
+
+
+def _news(process: psutil.Process, figures: Path, known: int) -> list[Point]:
+    """A point, if the worker has told of more frames."""
+    told = read_stats(figures)
+    if told is None or (told.counts.frames or 0) <= known:
+        return []
+    times = process.cpu_times()
+    return [Point(told.counts.frames or 0, process.memory_info().rss, times.user + times.system)]
 
 
 @contextmanager
