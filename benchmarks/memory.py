@@ -128,6 +128,7 @@ def speak(kind: str, minutes: float, arguments: argparse.Namespace) -> Run:
             raise SystemExit(f"The job is {seen.state}: {seen.error}")
         db.close()
     in_view = round(FRAMES_PER_S * sum(expected_s[-1 - PAST_PASSAGES :]))
+    peak = max([peak, *(point.resident_bytes for point in points)])
     return Run(kind, minutes, in_view, points, peak, time.perf_counter() - begun)
 
 
