@@ -216,6 +216,7 @@ def test_the_log_of_the_job_that_is_shown_and_what_is_in_lines_is_text(visit: Vi
     page.click("#lt-log-clear")
     page.wait_for_selector(".lt-line >> text=<img")
     assert page.evaluate("window.pwned") is None
+    assert page.locator(".lt-line").count() == 500, "more would make the page slow"
 
 
 def test_a_restart_by_the_button_tells_bytes_and_the_job_in_hand_ends(visit: Visit, url: str) -> None:

@@ -1,11 +1,12 @@
 // The tab Logs: the newest lines, and those that come while somebody looks. Everything in a line is shown as text.
 const LINES = 500; // in the page at most
 const PAGE = 200;
+const REST_MS = 3000; // before a server that refused, or did not answer, is asked again
 const LEVELS = ["debug", "info", "warning", "error"];
 const PLAIN = ["time", "level", "event", "logger", "process", "pid", "job", "trace"];
 const state = { level: "info", job: "", text: "", follows: true, position: null, cursor: null, source: null };
 // Whether the lines are those of these filters, and how often they were set.
-Object.assign(state, { isFresh: false, turn: 0 });
+Object.assign(state, { isFresh: false, turn: 0, restsUntil: 0 });
 
 // ---- the page
 
@@ -107,17 +108,22 @@ const query = (more) => {
   return asked;
 };
 
+const lose = () => {
+  state.restsUntil = performance.now() + REST_MS;
+  tell("log_lost_touch");
+};
+
 const load = async () => {
   const mine = state.turn;
   try {
     const page = await fetchJson(`${config.logs}?${query({ limit: PAGE })}`);
     if (mine !== state.turn) return; // other filters were set meanwhile
-    list.replaceChildren(...page.lines.reverse().map(row));
+    list.replaceChildren(...page.lines.slice(0, LINES).reverse().map(row));
     list.scrollTop = list.scrollHeight;
     Object.assign(state, { position: page.position, cursor: page.cursor, isFresh: true });
     label();
   } catch {
-    if (mine === state.turn) tell("log_lost_touch");
+    if (mine === state.turn) lose();
   }
 };
 
@@ -152,8 +158,8 @@ const start = () => {
     append(make("li", "lt-line lt-quiet", lost === null ? say("log_gap_some") : say("log_gap", { count: lost })));
   });
   source.addEventListener("error", () => {
-    tell("log_lost_touch");
-    if (source.readyState === EventSource.CLOSED) stop(); // the next beat begins anew, where it was
+    if (source.readyState === EventSource.CLOSED) stop(); // a later beat begins anew, where it was
+    lose();
   });
 };
 const stop = () => {
@@ -186,7 +192,7 @@ const beat = async () => {
     return show({ level: "debug", job: of, text: "" });
   }
   if (!isSeen()) return stop();
-  if (!state.follows || state.source || isLoading) return;
+  if (!state.follows || state.source || isLoading || performance.now() < state.restsUntil) return;
   if (!state.isFresh) {
     isLoading = true;
     await load();
