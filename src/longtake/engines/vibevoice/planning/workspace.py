@@ -26,7 +26,7 @@ _GRAPH_BYTES = 8 << 20  # of a recorded part of a step: some 8 KiB for each of i
 _FEED_FORWARD = 4  # a coder's inner width, in its channels
 _SLACK_BYTES = 64 << 20  # libraries' own: cuBLAS takes 32 MiB at its first product, cuDNN about as much
 # On the host: what loading an encoder takes beside it, and what the C library keeps of what was freed: 32 to 40 MB were
-# seen, whatever the model (docs/adr/0021-peak-of-small-models.md).
+# seen, whatever the model (ADR 25).
 _HOST_SLACK_BYTES = 40 << 20
 _HOST_CODEC_ITEMSIZE = 4  # at least: the kernels of narrower types compute in float32
 _BLOCK_BYTES = 64 << 20  # some rows of a quantized matrix, in full; four copies, two of them in float32
