@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ from longtake.jobs.folder import DataFolder
 from longtake.jobs.records import Kind
 from longtake.jobs.states import State
 from longtake.jobs.store import JobStore
+from longtake.wire.doctor import Examined
 from tests.support.jobs import planned, spec, spoken
 from tests.support.recordings import voice, write_file
 from tests.unit.cli.conftest import Run
@@ -370,8 +371,16 @@ class Server:
     with_studio: bool
     address: tuple[Any, ...]
 
-    def run(self, settings: Settings, listener: socket.socket, *, with_studio: bool) -> None:
+    def run(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        *,
+        with_studio: bool,
+        examine: Callable[[], Sequence[Examined]],
+    ) -> None:
         listener.listen()
+        self.examine = examine
         self.settings, self.with_studio, self.address = settings, with_studio, listener.getsockname()
         self.proto = listener.proto
 
