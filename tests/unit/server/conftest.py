@@ -45,5 +45,5 @@ def client(house: House) -> Iterator[TestClient]:
 @pytest.fixture
 def url(house: House) -> Iterator[str]:
     """Where the application listens on a real socket."""
-    with serving(house) as base:
+    with serving(house.build()) as base:
         yield base

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from longtake.config import ServerSettings
 from longtake.core.clock import SystemClock
@@ -88,7 +89,12 @@ class House:
                 setup=Setup(tuple(engines), 4),
             ),
         )
-        self.app = build_app(self.backend, ServerSettings(**settings))
+        self._server = ServerSettings(**settings)
+        self.app = self.build()
+
+    def build(self) -> FastAPI:
+        """One more application over the same backend: each is opened once."""
+        return build_app(self.backend, self._server)
 
     def worker(self, name: str = "w1", engine: str = "espeak") -> ScriptedWorker:
         return ScriptedWorker(self, name, engine)
@@ -210,12 +216,12 @@ class ScriptedWorker:
 
 
 @contextmanager
-def serving(house: House) -> Iterator[str]:
+def serving(app: FastAPI) -> Iterator[str]:
     """A real socket: only there do streams break and clients leave as they do in life."""
     # The protocol by name: asyncio sets TCP_NODELAY only where it reads it, and without it every answer takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(house.app, log_level="critical", ws="none", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

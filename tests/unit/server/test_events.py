@@ -127,7 +127,7 @@ def test_silence_is_filled_with_comments(house: House, client: TestClient) -> No
     context = Context(house.backend, settings, Hop(), None)  # type: ignore[arg-type]  # events need no metrics
     app.include_router(job_events.routes(context, heartbeat_s=0.05))
     house.app = app
-    with serving(house) as base, httpx.stream("GET", base + at, timeout=10) as response:
+    with serving(house.app) as base, httpx.stream("GET", base + at, timeout=10) as response:
         assert ": still here" in response.iter_lines()
     context.in_store.close()
 

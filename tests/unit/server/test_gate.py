@@ -119,7 +119,7 @@ def test_chunked_body_is_cut_off_at_the_limit(make_house: Callable[..., House]) 
             sent += 1000
             yield b" " * 1000
 
-    with serving(house) as base, httpx.Client(base_url=base) as client:
+    with serving(house.app) as base, httpx.Client(base_url=base) as client:
         try:
             response = client.post("/v1/audio/jobs", content=endless())
             assert response.status_code == 413

@@ -30,7 +30,7 @@ def test_a_reader_that_takes_nothing_is_given_up(
     async def stream() -> Response:
         return LiveStream(flood(), seats)
 
-    with serving(house) as url:
+    with serving(house.app) as url:
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as reader:
             reader.sendall(b"GET /v1/flood HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             wait_until(lambda: seats.taken == 1)

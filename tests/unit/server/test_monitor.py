@@ -124,7 +124,7 @@ def test_a_machine_that_cannot_be_asked_is_told_and_not_waited_for(tmp_path: Pat
 def test_the_stream_tells_the_snapshot_once_a_second(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "PERIOD_S", 0.2)
     with (
-        serving(house) as url,
+        serving(house.app) as url,
         httpx.stream("GET", f"{url}/v1/monitor/stream", timeout=10) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -140,7 +140,7 @@ def test_the_stream_tells_the_snapshot_once_a_second(house: House, monkeypatch: 
 
 def test_readers_are_bounded_and_a_seat_is_free_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "PERIOD_S", 0.05)
-    with serving(house) as url, httpx.Client(base_url=url, timeout=10) as client:
+    with serving(house.app) as url, httpx.Client(base_url=url, timeout=10) as client:
         held = [client.stream("GET", "/v1/monitor/stream") for _ in range(monitor.MAX_READERS)]
         for each in held[:-1]:
             each.__enter__()

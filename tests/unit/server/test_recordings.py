@@ -232,7 +232,7 @@ def test_the_loop_turns_while_a_recording_is_decoded(
 
 def test_over_a_real_socket_the_samples_arrive_as_they_were_sent(house: House, tmp_path: Path) -> None:
     data = write_file(tmp_path / "a.flac", voice(20.0)).read_bytes()
-    with serving(house) as base:
+    with serving(house.app) as base:
         answer = httpx.post(base + VOICES, files={"file": ("en-Al.flac", data)}, timeout=20)
     assert answer.status_code == 201
     assert np.array_equal(house.voices.recording("al"), voice(20.0))

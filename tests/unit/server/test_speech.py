@@ -276,7 +276,7 @@ def test_client_of_openai_works_unchanged(make_house: Callable[..., House]) -> N
     house = make_house(api_key="sk-test")
     worker = house.worker()
     with (
-        serving(house) as base,
+        serving(house.app) as base,
         worker.running(),
         openai.OpenAI(base_url=f"{base}/v1", api_key="sk-test", max_retries=0) as client,
     ):
