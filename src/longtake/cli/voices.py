@@ -16,7 +16,7 @@ from longtake.config import load_settings
 from longtake.core.records import Voice
 from longtake.engines.registry import about, engine_names
 from longtake.intake.casting import voices_of
-from longtake.jobs.folder import recordings_below
+from longtake.jobs.paths import recordings_below
 from longtake.script.language import primary
 from longtake.voices import VoiceStore
 from longtake.wiring import open_host

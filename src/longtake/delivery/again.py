@@ -25,7 +25,8 @@ from longtake.delivery.delivery import audio_path
 from longtake.engines.base import EngineAbout
 from longtake.engines.registry import about
 from longtake.jobs.cuts import Taken, TakenAwayError
-from longtake.jobs.folder import CUTTING, FORGOTTEN, DataFolder
+from longtake.jobs.folder import CUTTING, DataFolder
+from longtake.jobs.paths import FORGOTTEN
 from longtake.jobs.records import Cut, Job, SpokenPassage, Stretch
 from longtake.jobs.store import JobStore, new_job_id
 

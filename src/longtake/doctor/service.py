@@ -14,7 +14,8 @@ from longtake.core.units import format_bytes, seconds_of
 from longtake.doctor.finding import Check
 from longtake.intake import JobRequest
 from longtake.jobs.backups import backups
-from longtake.jobs.folder import DataFolder, crashes_below
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.paths import crashes_below
 from longtake.jobs.repair import set_aside
 from longtake.jobs.states import ENDED, State
 from longtake.supervise.crashes import CrashFolder

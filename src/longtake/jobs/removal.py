@@ -11,7 +11,8 @@ and then the audio is all that its user has.
 from __future__ import annotations
 
 from longtake.core.errors import ConflictError, LongtakeError, NotFoundError
-from longtake.jobs.folder import CUTTING, FORGOTTEN, DataFolder
+from longtake.jobs.folder import CUTTING, DataFolder
+from longtake.jobs.paths import FORGOTTEN
 from longtake.jobs.states import ENDED
 from longtake.jobs.store import JobStore
 

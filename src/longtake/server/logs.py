@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from longtake.jobs.folder import JOB_LOG
+from longtake.jobs.paths import JOB_LOG
 from longtake.logs import (
     Filter,
     Level,

@@ -21,7 +21,8 @@ from longtake.engines.base import Loads
 from longtake.intake import Intake
 from longtake.jobs.damage import require_new
 from longtake.jobs.database import Database
-from longtake.jobs.folder import DataFolder, recordings_below
+from longtake.jobs.folder import DataFolder
+from longtake.jobs.paths import recordings_below
 from longtake.jobs.records import Job, QueueLimits
 from longtake.jobs.removal import remove_earlier, remove_job
 from longtake.jobs.repair import Repair, repair_store

@@ -75,7 +75,7 @@ def http(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[http
         mount_studio(house.app, "http://127.0.0.1:1", api_key=None, max_file_bytes=4_000_000)
 
     asyncio.run(mount())
-    with serving(house) as url, httpx.Client(base_url=url, timeout=20, trust_env=False) as http:
+    with serving(house.app) as url, httpx.Client(base_url=url, timeout=20, trust_env=False) as http:
         yield http
     house.db.close()
 
