@@ -5,8 +5,11 @@ FFmpeg lets go of Python's lock while it encodes, so two cores share it. Knows n
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
+from contextlib import suppress
 
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import Pcm
@@ -15,6 +18,8 @@ from longtake.core.units import SAMPLE_RATE_HZ
 _MOST_WAITING = 4
 """Blocks, each of about a second: the one who writes waits when so many do."""
 _FLUSH_EVERY_SAMPLES = SAMPLE_RATE_HZ
+NICENESS = 5
+"""Of its thread, above the process's own: where cores are few, whoever asks the server is answered first."""
 
 
 class EncoderBehind:
@@ -68,6 +73,7 @@ class EncoderBehind:
             raise self._failure
 
     def _run(self) -> None:
+        _step_back()
         unflushed = 0
         while (pcm := self._blocks.get()) is not None:
             if self._is_deaf or self._failure is not None:
@@ -80,3 +86,11 @@ class EncoderBehind:
                     unflushed = 0
             except BaseException as error:  # a border: the owner is told
                 self._failure = error
+
+
+def _step_back() -> None:
+    """Only Linux has a niceness for each thread."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from longtake.audio.assembly import Assembly
+from longtake.audio.behind import NICENESS
 from longtake.audio.formats import AudioFormat, Pcm
 from longtake.audio.loudness import Loudness
 from longtake.audio.pcmfile import commit_file, read_samples, write_stretch
@@ -177,3 +179,15 @@ def test_what_was_added_is_kept_for_readers_though_it_is_aborted_at_once(tmp_pat
     assembly.add(0, [speech(9)])
     assembly.abort(keep=True)
     assert part.stat().st_size > 8.9 * RATE_HZ * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+def test_encoding_steps_back_behind_everything_else(tmp_path: Path) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assembly = Assembly(tmp_path / "a.part", AudioFormat.PCM, Loudness.OFF)
+    assembly.add(0, [speech(2)])
+    [encoder] = [thread.native_id for thread in threading.enumerate() if thread.name == "encoder"]
+    assert encoder is not None
+    assert until(lambda: os.getpriority(os.PRIO_PROCESS, encoder) == min(own + NICENESS, 19))
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+    assembly.finish()
