@@ -127,17 +127,20 @@ class Intake:
     def engines(self) -> tuple[EngineAbout, ...]:
         return tuple(self._engines.values())
 
-    def engine(self, name: str | None) -> EngineAbout:
+    def engine(self, name: str | None, *, param: str = "model") -> EngineAbout:
         """
+        Args:
+            param: The field of the request that names it.
+
         Raises:
             NotFoundError: This longtake does not serve it.
         """
         found = self._engines.get(self._default if name is None else name)
         if found is None:
             raise NotFoundError(
-                f"The model {name!r} is not served here. Served: {', '.join(self._engines)}.",
+                f"The {param} {name!r} is not served here. Served: {', '.join(self._engines)}.",
                 code="model_not_found",
-                param="model",
+                param=param,
             )
         return found
 

@@ -77,7 +77,7 @@ def routes(context: Context) -> APIRouter:
         return _told(response, await _audited(request, word, name, partial(mending.order, name, word, wait_s)))
 
     def _worker(engine: str | None) -> tuple[str, Mending]:
-        name = backend.intake.engine(engine).info.name
+        name = backend.intake.engine(engine, param="engine").info.name
         if backend.mending is None:
             raise _not_ours()
         return name, backend.mending

@@ -226,7 +226,8 @@ def test_without_a_worker_it_says_how_to_get_one(client: TestClient, world: Worl
 
 
 def test_unknown_engines_and_words(client: TestClient) -> None:
-    assert client.post("/v1/admin/unload", params={"engine": "nothing"}).status_code == 404
+    unknown = client.post("/v1/admin/unload", params={"engine": "nothing"})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "engine")
     assert client.post("/v1/admin/restart", params={"how": "gently"}).status_code == 400
     assert client.post("/v1/admin/unload", params={"wait_s": 601}).status_code == 400
 
