@@ -142,6 +142,9 @@ class WorkerSettings(Node):
         ge=1,
         description="Jobs that one worker takes up side by side; of those that wait for memory eight do not count.",
     )
+    niceness: int = Field(
+        5, ge=0, le=19, description="How far workers step back behind the server and other programs, from 0 to 19."
+    )
     lead_s: float = Field(120.0, gt=0, description="Audio that may be spoken but not yet encoded, a job, in seconds.")
     cache_mib: int = Field(1024, ge=0, description="Spoken passages kept for other jobs, in MiB; 0 keeps none.")
     memory_floor_mib: int = Field(

@@ -24,6 +24,9 @@ from longtake.wiring.report import report_sources
 
 # Streams of listeners end by themselves when their client notices; they may not hold up a stop for longer than this.
 GRACE_S = 2
+# An answer lets go of Python's lock some twenty times, and gets it back after this long when another thread computes,
+# as the watch does once a second: with Python's own 5 ms that is a tenth of a second.
+SWITCH_S = 0.0005
 
 
 def run_server(
@@ -38,6 +41,7 @@ def run_server(
     Args:
         examine: The doctor, who looks at this room and cannot be imported by it.
     """
+    sys.setswitchinterval(SWITCH_S)
     host_name, port = listener.getsockname()[:2]
     url = f"http://{f'[{host_name}]' if ':' in host_name else host_name}:{port}"
     with (

@@ -44,6 +44,7 @@ def main() -> int:
     faulthandler.enable()  # a crash inside a C library leaves its stacks on standard error
     assignment = read_assignment(sys.stdin)
     settings = assignment.settings
+    os.nice(settings.worker.niceness)  # before there are threads: Linux has a niceness for each
     folder = DataFolder(settings.data, floor_bytes=settings.disk_floor_mib << 20)
     path = folder.logs / f"worker-{assignment.engine}.log"
     secrets = secrets_in(settings.model_dump())
