@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from longtake.core.units import seconds_of
@@ -47,35 +48,13 @@ class History:
         """Those that ended from ``since_s`` on and before ``until_s``, the latest first."""
         rows = self._db.rows("ended_since", since=since_s, until=until_s, limit=limit)
         with self._db.parsing():
-            return [
-                PastJob(
-                    row["id"],
-                    row["engine"],
-                    State(row["state"]),
-                    row["created_at"],
-                    row["started_at"],
-                    row["ended_at"],
-                    seconds_of(row["audio_samples"]),
-                )
-                for row in rows
-            ]
+            return [_past(row) for row in rows]
 
     def unended(self, *, limit: int) -> list[PastJob]:
         """Those that wait, run or are paused now, the newest first."""
         rows = self._db.rows("unended", limit=limit)
         with self._db.parsing():
-            return [
-                PastJob(
-                    row["id"],
-                    row["engine"],
-                    State(row["state"]),
-                    row["created_at"],
-                    row["started_at"],
-                    None,
-                    seconds_of(row["audio_samples"]),
-                )
-                for row in rows
-            ]
+            return [_past(row) for row in rows]
 
     def error_code(self, job_id: str) -> str | None:
         """The stable word for why it failed; None when it did not."""
@@ -87,3 +66,15 @@ class History:
         rows = self._db.rows("state_changes", id=job_id, since=since_s, limit=limit)
         with self._db.parsing():
             return [Change(row["at"], State(row["state"]), row["reason"]) for row in rows]
+
+
+def _past(row: sqlite3.Row) -> PastJob:
+    return PastJob(
+        row["id"],
+        row["engine"],
+        State(row["state"]),
+        row["created_at"],
+        row["started_at"],
+        row["ended_at"],
+        seconds_of(row["audio_samples"]),
+    )

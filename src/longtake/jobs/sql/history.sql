@@ -5,7 +5,7 @@ WHERE kind = 'job' AND ended_at IS NOT NULL AND earlier_of IS NULL AND ended_at 
 ORDER BY ended_at DESC LIMIT :limit;
 
 -- name: unended
-SELECT id, engine, state, created_at, started_at, audio_samples FROM jobs
+SELECT id, engine, state, created_at, started_at, NULL AS ended_at, audio_samples FROM jobs
 WHERE state IN ('queued', 'running', 'pausing', 'paused', 'cancelling') AND kind = 'job' ORDER BY number DESC LIMIT :limit;
 
 -- name: error_code
