@@ -1,4 +1,8 @@
-"""The page that Prometheus reads: what was seen at the last look, and what is counted here. Asks no source itself."""
+"""The page that Prometheus reads: what was seen at the last look, and what is counted here. Asks no source itself.
+
+A page changes once a second and takes some milliseconds to write. The thread that looks writes it, in the formats that
+were asked for, so that who asks waits for neither; only its age is written for him.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +32,24 @@ class Metrics:
         Args:
             latest: The newest sight, at once.
         """
-        self._registry = CollectorRegistry()
+        self._counted = CollectorRegistry()
         self._requests = self._counter("longtake_http_requests_total")
         self._underruns = self._counter("longtake_listener_underruns_total")
         self._underrun_s = self._counter("longtake_listener_underrun_seconds_total")
         listeners = METRICS["longtake_listeners"]
-        self.listeners = Gauge(listeners.name, listeners.help, registry=self._registry)
+        self.listeners = Gauge(listeners.name, listeners.help, registry=self._counted)
         duration = METRICS["longtake_http_request_duration_seconds"]
         self._duration = Histogram(
-            duration.name, duration.help, duration.labels, buckets=_BUCKETS_S, registry=self._registry
+            duration.name, duration.help, duration.labels, buckets=_BUCKETS_S, registry=self._counted
         )
-        self._registry.register(_Seen(latest, clock))
+        self._aging = CollectorRegistry()
+        age = METRICS["longtake_monitor_age_seconds"]
+        Gauge(age.name, age.help, registry=self._aging).set_function(
+            lambda: max(0.0, clock.monotonic_s() - latest().seen_s)
+        )
+        self._latest = latest
+        self._encoders: dict[str, Callable[[CollectorRegistry], bytes]] = {}  # of the formats that were asked for
+        self._written: dict[str, tuple[Sight, bytes]] = {}
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -63,32 +74,47 @@ class Metrics:
             accept: The header of the request.
         """
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        self._encoders.setdefault(content_type, encode)
+        sight = self._latest()
+        seen, page = self._written.get(content_type, (None, b""))
+        if seen is not sight:
+            page = self._write(content_type, sight)
+        return page + encode(self._aging), content_type
+
+    def prepare(self, sight: Sight) -> None:
+        """Write the page in every format that somebody reads, before he asks again. For the watch."""
+        for content_type in tuple(self._encoders):
+            self._write(content_type, sight)
+
+    def _write(self, content_type: str, sight: Sight) -> bytes:
+        registry = CollectorRegistry()
+        registry.register(_Page(sight, self._counted))
+        page = self._encoders[content_type](registry).removesuffix(b"# EOF\n")  # its age follows
+        self._written[content_type] = (sight, page)
+        return page
 
     def _counter(self, name: str) -> Counter:
         metric = METRICS[name]
-        return Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+        return Counter(metric.name, metric.help, metric.labels, registry=self._counted)
 
 
-class _Seen(Collector):
-    """What is not counted here."""
+class _Page(Collector):
+    """What was seen, and what is counted here."""
 
-    def __init__(self, latest: Callable[[], Sight], clock: Clock) -> None:
-        self._latest = latest
-        self._clock = clock
+    def __init__(self, sight: Sight, counted: CollectorRegistry) -> None:
+        self._sight = sight
+        self._counted = counted
 
     def describe(self) -> Iterator[Family]:
         """Nothing: otherwise registering would already look."""
         return iter(())
 
     def collect(self) -> Iterator[Family]:
-        sight = self._latest()
-        for name, values in sight.samples.items():
+        for name, values in self._sight.samples.items():
             yield _family(name, values)
-        for name, spreads in sight.spreads.items():
+        for name, spreads in self._sight.spreads.items():
             yield _histogram(name, spreads)
-        age_s = max(0.0, self._clock.monotonic_s() - sight.seen_s)
-        yield _family("longtake_monitor_age_seconds", {(): age_s})
+        yield from self._counted.collect()
 
 
 def _family(name: str, values: Mapping[tuple[str, ...], float]) -> Family:

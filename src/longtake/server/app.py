@@ -58,8 +58,9 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
     log_tail = LogTail(backend.folder.logs, in_logs)
     watch = watch or build_watch(backend)
     curves = Curves(Rollups(backend.folder.minutes), backend.clock, backend.machine.series)
-    watch.on_sight(curves.add)
     metrics = Metrics(watch.latest, backend.clock)
+    watch.on_sight(metrics.prepare)
+    watch.on_sight(curves.add)
     sender = Sender(Channels([url.get_secret_value() for url in backend.alerts.urls]))
     desk = AlertDesk(
         watch.latest,

@@ -147,6 +147,7 @@ class WorkerLoop:
             self._attend()
             self._look()
             replayed = self._stage.schedule()
+            self.figures.look(len(self._held))  # here: before, whoever has just ended has not yet been followed
             if self._stage.is_active:
                 self._stage.step()
             elif not replayed:
@@ -165,7 +166,6 @@ class WorkerLoop:
     # Looking
 
     def _look(self) -> None:
-        self.figures.look(len(self._held))
         self._held.verdicts.settle()
         for run in self._held:
             if run.recorder.outcome is not None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from longtake.core.stats import Counts
 from longtake.monitor import METRICS, Metrics, Watch
+from longtake.monitor import metrics as page_module
 from longtake.monitor.heat import Heat, HeatLevel, HeatStatus
 from longtake.monitor.readings import of_gpus, of_heat, of_host
 from tests.support.clock import HandClock
@@ -156,3 +158,34 @@ def test_the_age_of_what_is_shown(tmp_path: Path, clock: HandClock) -> None:
     watch.latest()
     watch.stop()
     assert "longtake_monitor_age_seconds 0.0" in page_of(metrics)
+
+
+def test_what_was_seen_is_written_before_anybody_asks(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the formats asked for: a page that is asked for again writes nothing of it."""
+    tell(tmp_path, clock, counts=Counts())
+    watch = Watch(sources(tmp_path, clock))
+    watch._thread = threading.current_thread()  # as if it looked by itself
+    metrics = Metrics(watch.latest, clock)
+    watch.on_sight(metrics.prepare)
+    watch.look()
+    for accept in ("", OPENMETRICS):
+        metrics.render(accept)
+
+    tell(tmp_path, clock, counts=Counts(steps=7))
+    clock.sleep(3)
+    watch.look()
+    monkeypatch.setattr(page_module, "_family", lambda name, values: pytest.fail(f"{name} is written"))
+    for accept in ("", OPENMETRICS):
+        assert 'longtake_engine_steps_total{engine="espeak"} 7.0' in metrics.render(accept)[0].decode()
+
+
+def test_formats_nobody_reads_are_not_written(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(sources(tmp_path, clock))
+    metrics = Metrics(watch.latest, clock)
+    monkeypatch.setattr(page_module, "_family", lambda name, values: pytest.fail(f"{name} is written"))
+    watch.on_sight(metrics.prepare)
+    watch.look()

@@ -15,6 +15,7 @@ from longtake.core.disk import disk_error
 from longtake.core.stats import Counts, Spread, StepStats, read_stats, stats_path
 from longtake.core.units import seconds_of
 from longtake.jobs.records import Kind
+from longtake.worker import figures
 from longtake.worker.blame import is_write_failure
 from longtake.worker.figures import KEPT_FILES, Reporter
 from longtake.worker.loop import WorkerLoop
@@ -102,20 +103,19 @@ def test_what_comes_from_the_cache_is_heard_but_not_computed(bench: Bench, tmp_p
     assert waits(counts.first_audio_s["job"]) == 2
 
 
-def test_the_state_of_now(bench: Bench) -> None:
+def test_the_state_of_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it is looked at: never the moment between two passages, when nobody is at work."""
+    monkeypatch.setattr(figures, "LOOK_S", 0.0)
     engine = NumberEngine(max_active=2, cost_bytes=10)
-    engine.before_step = lambda: time.sleep(0.01)
     job = bench.submit(200)
     loop = bench.work(engine, budget_bytes=15)
-    deadline = time.monotonic() + 10
-    while not loop.figures.latest.active:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    latest = loop.figures.latest
-    assert (latest.jobs, latest.active, latest.max_active) == (1, 1, 2)
-    assert (latest.held_bytes, latest.limit_bytes, latest.budget_bytes) == (10, 15, 15)
-    bench.store.cancel(job.id)
+    seen = []
+    engine.before_step = lambda: seen.append(loop.figures.latest)
     bench.wait(job)
+    assert len(seen) > 50
+    assert {each.active for each in seen} == {1}
+    assert {(each.jobs, each.max_active) for each in seen} == {(1, 2)}
+    assert {(each.held_bytes, each.limit_bytes, each.budget_bytes) for each in seen} == {(10, 15, 15)}
 
 
 def test_a_disk_that_takes_no_audio_is_a_write_failure(bench: Bench) -> None:
