@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from longtake.cli.exits import EXIT_ENGINE_FAILED
-from longtake.cli.options import data_option, json_option
+from longtake.cli.options import existing_data_option, json_option
 from longtake.config import AlertSettings, load_settings
 from longtake.core.errors import InputError
 from longtake.core.units import format_duration
@@ -26,7 +26,7 @@ def alerts() -> None:
 
 
 @alerts.command("list")
-@data_option
+@existing_data_option
 @json_option
 def list_(data: Path | None, as_json: bool) -> None:
     """Every rule with its threshold, and since when it is on."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from longtake.cli.options import data_option, json_option
+from longtake.cli.options import existing_data_option, json_option
 from longtake.config import load_settings
 from longtake.core.units import format_bytes
 from longtake.wiring import open_host
@@ -22,7 +22,7 @@ def cache() -> None:
 
 
 @cache.command()
-@data_option
+@existing_data_option
 @json_option
 def show(data: Path | None, as_json: bool) -> None:
     """How much is kept, and how often it was of use."""
@@ -53,7 +53,7 @@ def show(data: Path | None, as_json: bool) -> None:
 
 
 @cache.command()
-@data_option
+@existing_data_option
 @json_option
 def clear(data: Path | None, as_json: bool) -> None:
     """Forget every passage; no job loses anything, and a running server need not be stopped."""

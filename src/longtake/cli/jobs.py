@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from longtake.cli.options import data_option, json_option
+from longtake.cli.options import existing_data_option, json_option
 from longtake.config import load_settings
 from longtake.core.units import format_bytes, format_duration, seconds_of
 from longtake.delivery import audio_path
@@ -47,7 +47,7 @@ def _opened(asked: _Asked, data: Path | None, *, frees: bool = False) -> Iterato
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, the newest first."
 )
-@data_option
+@existing_data_option
 @json_option
 @click.pass_context
 def jobs(ctx: click.Context, limit: int, data: Path | None, as_json: bool) -> None:
@@ -80,7 +80,7 @@ def jobs(ctx: click.Context, limit: int, data: Path | None, as_json: bool) -> No
 
 @jobs.command()
 @click.argument("job_id", metavar="JOB")
-@data_option
+@existing_data_option
 @json_option
 @click.pass_obj
 def show(asked: _Asked, job_id: str, data: Path | None, as_json: bool) -> None:
@@ -106,7 +106,7 @@ def show(asked: _Asked, job_id: str, data: Path | None, as_json: bool) -> None:
 def _asking(name: str, help_text: str) -> None:
     @jobs.command(name, help=help_text)
     @click.argument("job_id", metavar="JOB")
-    @data_option
+    @existing_data_option
     @json_option
     @click.pass_obj
     def ask(asked: _Asked, job_id: str, data: Path | None, as_json: bool) -> None:
@@ -124,7 +124,7 @@ _asking("cancel", "Give it up for good.")
 
 @jobs.command("delete")
 @click.argument("job_id", metavar="JOB")
-@data_option
+@existing_data_option
 @json_option
 @click.pass_obj
 def delete(asked: _Asked, job_id: str, data: Path | None, as_json: bool) -> None:

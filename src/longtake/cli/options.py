@@ -25,6 +25,27 @@ def data_option(function: F) -> F:
     )(function)
 
 
+def _existing(ctx: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    if folder is not None and not folder.expanduser().is_dir():
+        raise InputError(
+            f"There is no data folder {folder}. The first `longtake say` or `longtake serve` makes one; "
+            "name another with --data.",
+            code="data_folder",
+            param="data",
+        )
+    return folder
+
+
+def existing_data_option(function: F) -> F:
+    """For commands that look at what is there: a name that was mistyped makes no empty folder."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        callback=_existing,
+        help="Data folder that is there already.  [default: the user's data dir]",
+    )(function)
+
+
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(function)
 

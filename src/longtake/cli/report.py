@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from longtake.cli.options import data_option, json_option
+from longtake.cli.options import existing_data_option, json_option
 from longtake.config import load_settings
 from longtake.core.errors import InputError
 from longtake.report import LANGUAGES, gather, parse_since, render
@@ -18,7 +18,7 @@ from longtake.wiring.report import report_sources
 @click.option("--since", default="24h", show_default=True, metavar="WHEN", help="24h, 7d, or a date: 2026-11-20.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write it with pictures, in one file.")
 @click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True)
-@data_option
+@existing_data_option
 @json_option
 def report(since: str, html: Path | None, lang: str, data: Path | None, as_json: bool) -> None:
     """Load, speed, memory, heat, failures with their causes, the slowest jobs, and what to do: as Markdown."""

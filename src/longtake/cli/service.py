@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 import httpx
 
-from longtake.cli.options import data_option, json_option
+from longtake.cli.options import existing_data_option, json_option
 from longtake.config import load_settings
 from longtake.core.errors import ConflictError, InputError, LongtakeError, WorkerError
 from longtake.core.units import format_bytes
@@ -35,7 +35,7 @@ def service() -> None:
 def _options(function: F) -> F:
     for option in (
         json_option,
-        data_option,
+        existing_data_option,
         click.option(
             "--wait",
             "wait_s",
@@ -88,7 +88,7 @@ def release(engine: str | None, wait_s: float, data: Path | None, as_json: bool)
 
 @service.command()
 @click.option("--cache", is_flag=True, help="Also forget the passages that were spoken before.")
-@data_option
+@existing_data_option
 @json_option
 def clean(cache: bool, data: Path | None, as_json: bool) -> None:
     """Remove half-written files of killed processes, and shorten the store's log."""

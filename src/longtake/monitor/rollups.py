@@ -1,4 +1,4 @@
-"""Thirty days, minute by minute, in a SQLite file of their own. Losing it loses curves, and nothing else.
+"""Thirty days of running, minute by minute, in a SQLite file of their own. Losing it loses curves, and nothing else.
 
 One row a minute, with lowest, mean and highest of every series packed into it: a row of each series would write sixty
 pages a minute where this writes one or two (ADR 23). A file that is damaged is set aside, and a full disk costs the
@@ -106,7 +106,12 @@ class Rollups:
             packed = np.array([(self._ids[name], *band) for name, band in bands.items()], _PACKED)
             db.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, zlib.compress(packed.tobytes(), 1)))
             if self._written % _PRUNE_EVERY == 0:
-                db.execute("DELETE FROM minutes WHERE minute <= ?", (minute - KEEP_DAYS * 24 * 60,))
+                # By their number: a clock that is far ahead for a moment takes nothing away.
+                db.execute(
+                    "DELETE FROM minutes WHERE minute <= "
+                    "(SELECT minute FROM minutes ORDER BY minute DESC LIMIT 1 OFFSET ?)",
+                    (int(KEEP_DAYS * 24 * 60),),
+                )
             self._written += 1
 
     def _open(self) -> sqlite3.Connection:

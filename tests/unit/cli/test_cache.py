@@ -95,5 +95,6 @@ def test_doctor_counts_its_room_as_free_and_leaves_it_alone(
 
 def test_another_data_folder_has_another_cache(run: Run, cache: PassageCache, home: Path) -> None:
     put(cache, "one")
+    (home / "other").mkdir()
     assert json.loads(run("cache", "clear", "--data", home / "other", "--json").stdout)["entries"] == 0
     assert cache.usage().entries == 1

@@ -277,9 +277,25 @@ def test_a_living_host_keeps_its_jobs(run: Run, store: JobStore, folder: DataFol
 def test_another_data_folder_is_named_before_the_verb(run: Run, store: JobStore, home: Path) -> None:
     job, _ = store.submit(spec(), "x", planned(1))
     elsewhere = home.parent / "elsewhere"
+    elsewhere.mkdir()
     assert "No jobs yet" in run("jobs", "--data", elsewhere).stdout
     run("jobs", "--data", elsewhere, "cancel", job.id, code=2)
     run("jobs", "--data", home.parent / "data", "cancel", job.id)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("jobs",), ("jobs", "show", "job_1"), ("cache", "show"), ("report",), ("alerts", "list"), ("service", "restart")],
+)
+def test_a_mistyped_data_folder_is_told_and_not_made(run: Run, home: Path, command: tuple[str, ...]) -> None:
+    result = run(*command, "--data", home / "typo", code=2)
+    assert isinstance(result.exception, InputError)
+    assert f"There is no data folder {home / 'typo'}" in result.exception.message
+    assert not (home / "typo").exists()
+
+
+def test_the_own_data_folder_is_made_by_whoever_comes_first(run: Run) -> None:
+    assert "No jobs yet" in run("jobs").stdout
 
 
 # voices

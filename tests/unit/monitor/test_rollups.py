@@ -5,11 +5,13 @@ import random
 import sqlite3
 import time
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from longtake.monitor import rollups as module
 from longtake.monitor.rollups import KEEP_DAYS, VERSION, Rollups
 
 DAY = 24 * 60
@@ -44,15 +46,29 @@ def test_longer_steps_have_the_lowest_low_and_the_highest_high(tmp_path: Path) -
     rollups.close()
 
 
-def test_what_is_older_than_thirty_days_goes(tmp_path: Path) -> None:
+def kept(path: Path) -> tuple[int, int, int]:
+    """The first minute, the last one, and how many."""
+    with closing(sqlite3.connect(path)) as db:
+        found: tuple[int, int, int] = db.execute("SELECT min(minute), max(minute), count(*) FROM minutes").fetchone()
+        return found
+
+
+def test_what_is_more_than_thirty_days_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEEP_DAYS", 0.1)
     rollups = Rollups(tmp_path / "monitor.db")
-    rollups.add(0, {"a": (1, 1, 1)})
-    for minute in range(KEEP_DAYS * DAY, KEEP_DAYS * DAY + 60):
+    for minute in (*range(100), *range(1000, 1141)):
         rollups.add(minute, {"a": (2, 2, 2)})
     rollups.close()
-    with sqlite3.connect(tmp_path / "monitor.db") as db:
-        assert db.execute("SELECT min(minute) FROM minutes").fetchone() == (KEEP_DAYS * DAY,)
-    db.close()
+    assert kept(tmp_path / "monitor.db") == (97, 1140, 144), "looked at with the 241st"
+
+
+def test_a_clock_that_is_far_ahead_takes_nothing_away(tmp_path: Path) -> None:
+    rollups = Rollups(tmp_path / "monitor.db")
+    for minute in range(60):
+        rollups.add(minute, {"a": (2, 2, 2)})
+    rollups.add(100 * 365 * DAY, {"a": (2, 2, 2)})
+    rollups.close()
+    assert kept(tmp_path / "monitor.db") == (0, 100 * 365 * DAY, 61)
 
 
 def random_values() -> dict[str, tuple[float, float, float]]:
