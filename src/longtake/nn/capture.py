@@ -7,7 +7,9 @@ they never run at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import torch
@@ -41,21 +43,56 @@ class CudaRecorder:
     """
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, work: Work) -> Work:
-        # The warm-up runs on the stream of the recording: libraries keep their workspaces by stream.
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            for _ in range(_WARM_UPS):
-                work()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        before = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(before)
+        try:
+            # The warm-up runs on the stream of the recording: libraries keep their workspaces by stream. The stream is
+            # chosen here, as a recording that fails does not choose the one before again.
+            with torch.cuda.stream(self._stream):
+                for _ in range(_WARM_UPS):
+                    work()
+                return self._recorded(work).replay
+        finally:
+            before.wait_stream(self._stream)
+
+    def _recorded(self, work: Work) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         # Other threads, such as the one that reads how much memory is used, may call the driver meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-            work()
-        return graph.replay
+        recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local")
+        try:
+            with _no_collection(), recording:
+                work()
+        except BaseException:
+            self._leave_pool()
+            raise
+        return graph
+
+    def _leave_pool(self) -> None:
+        """After a recording that failed. Torch ends the use of a pool only behind what it could end without an error:
+        otherwise it takes the pool for one in use, refuses it to the next recording, and gives back no cached memory
+        when it runs out."""
+        with suppress(AttributeError, RuntimeError):  # not public; the first one fails if it was ended
+            torch._C._cuda_endAllocateToPool(self._stream.device_index, self._pool)
+            torch._C._cuda_releasePool(self._stream.device_index, self._pool)
+        self.forget()
 
     def forget(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()  # a pool whose last graph is gone cannot be used again
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's collector stands still: it could free a graph or an event of somebody else, and a thread that records
+    may not do that."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
