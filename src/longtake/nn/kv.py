@@ -67,6 +67,10 @@ class KVStore:
         self._device = torch.device(device)
         self._rows: dict[int, _Row | Int8Row] = {}
         self._next_row = 0
+        if self._device.type == "cuda":
+            # Torch prefers cuDNN's attention on an H100 and its like. It is built anew for each length of a row (torch,
+            # cudnn/MHA.cpp), some 30 ms of the host each, and in each step every row is a token longer.
+            torch.backends.cuda.enable_cudnn_sdp(False)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -307,3 +307,12 @@ def test_rows_of_mixed_length_leave_nothing_behind() -> None:
 def test_the_host_without_room_says_so() -> None:
     with pytest.raises(MemoryError, match="keys and values"):
         make_store().open_row(1 << 50)
+
+
+def test_on_cuda_no_attention_is_taken_that_is_built_anew_for_each_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", asked.append)
+    make_store()
+    assert not asked, "the host has nothing to do with it"
+    KVStore(layers=1, kv_heads=1, head_dim=8, dtype=torch.float32, device="cuda")
+    assert asked == [False]
