@@ -73,6 +73,9 @@ def load_engine(
     """
     place = choose_device(device)
     check_kv_dtype(kv_dtype)
+    if place.type == "cuda" and place.index is not None:
+        # Events, streams and kernels of our own are made for the current device, whatever their tensors lie on.
+        torch.cuda.set_device(place)
     if place.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # One core is left to the encoder, the store and the page: threads of torch that wait for a busy core spin, and
         # a frame then takes ten times as long (measured on two cores).

@@ -90,6 +90,21 @@ def test_weights_that_are_no_numbers_are_told_at_load(tmp_path: Path) -> None:
     assert "layers.1.self_attn.qkv_proj.bias" in refused.value.message
 
 
+def test_all_is_told_to_the_card_that_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else events are recorded on the first card, which waits for nothing, and the host reads what is not there yet."""
+
+    class Chosen(Exception):
+        pass
+
+    def choose(device: torch.device) -> None:
+        raise Chosen(device)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", choose)
+    with pytest.raises(Chosen, match="cuda:1"):
+        load_engine(INFO, voices=tmp_path, model="random:tiny", device="cuda:1", dtype="fp32")
+
+
 def test_a_checkpoint_speaks_with_its_fingerprint(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model")
     shutil.copy(TOKENIZER, folder)
