@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from longtake.engines.vibevoice.decoding.eager import Eager
-from longtake.engines.vibevoice.decoding.graphs import MOST_GRAPHS, Graphs, is_kernel_shape, use_graphs
+from longtake.engines.vibevoice.decoding.graphs import MOST_GRAPHS, Graphs, fails, is_kernel_shape, use_graphs
 from longtake.engines.vibevoice.decoding.runner import Runner
 from longtake.engines.vibevoice.network.model import VibeVoiceModel
 from longtake.engines.vibevoice.network.names import EOS
@@ -221,3 +222,21 @@ def failing(error: Exception) -> Callable[..., None]:
         raise error
 
     return fail
+
+
+def test_kernels_are_tried_before_they_are_used(toy: VibeVoiceModel) -> None:
+    """A machine without a C compiler speaks, operation by operation, instead of failing in its first step."""
+    runner = Runner(toy, slots=1)
+    attend = table_attend(toy.config.decoder)
+    assert fails(attend, runner.kv, toy) is None
+
+    def no_compiler(*_: object) -> torch.Tensor:
+        raise subprocess.CalledProcessError(1, "gcc")
+
+    why_not = fails(no_compiler, runner.kv, toy)
+    assert why_not is not None
+    assert "gcc" in why_not
+    why_not = fails(lambda *given: attend(*given) * float("nan"), runner.kv, toy)
+    assert why_not is not None
+    assert "wrong numbers" in why_not
+    assert runner.kv.used_bytes == 0

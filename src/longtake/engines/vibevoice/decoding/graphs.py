@@ -24,6 +24,7 @@ from torch import Tensor
 from longtake.engines.vibevoice.decoding.solver import MAX_STEPS, Solver, SolverTable
 from longtake.engines.vibevoice.decoding.stages import Stages
 from longtake.engines.vibevoice.network.config import LATENT_DIM
+from longtake.engines.vibevoice.network.model import VibeVoiceModel
 from longtake.engines.vibevoice.planning.workspace import batch_sizes
 from longtake.nn.capture import CudaRecorder, Recorder, Work
 from longtake.nn.kv import POSITION, TABLE_COLUMNS, KVStore, Segment
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_GRAPHS = 24  # three for each size of a batch, and one more for each other number of diffusion steps
+_ROUNDING = 2e-2
 
 # Heads of queries, keys and values of a layer, cosines, sines, and the table, (N, C) → what the queries found.
 TableAttend = Callable[[int, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -171,8 +173,34 @@ def use_graphs(runner: Runner, slots: int) -> str | None:
         head_dim=decoder.head_dim,
         kv_dtype=runner.kv.dtype,
     )
+    if (why_not := fails(flash.attend, runner.kv, runner.model)) is not None:
+        return why_not
     runner.teller = Graphs(runner.stages, runner.kv, slots, attend=flash.attend, recorder=CudaRecorder(device))
     return None
+
+
+def fails(attend: TableAttend, kv: KVStore, model: VibeVoiceModel) -> str | None:
+    """Why it does not do what it should, if it does not, for both branches of a stream. Waits for the device.
+
+    Triton compiles its launchers where it runs: without a C compiler or Python's headers there is no kernel.
+    """
+    decoder = model.config.decoder
+    heads = decoder.num_attention_heads + 2 * decoder.num_key_value_heads
+    row = kv.open_row(1)
+    try:
+        table_NC = torch.tensor(kv.table([Segment(row, 0, 1)]) * 2, device=model.device)
+        ones_NXD = torch.ones(2, heads, decoder.head_dim, dtype=model.dtype, device=model.device)
+        zeros_NP = torch.zeros(2, decoder.head_dim // 2, device=model.device)
+        found_NAD = attend(0, ones_NXD, zeros_NP.cos(), zeros_NP, table_NC)
+    except Exception as error:  # whatever a compiler lacks
+        log.debug("a kernel of Triton's failed", exc_info=error)
+        first_line, *_ = [*str(error).splitlines(), ""]
+        return f"Triton's kernels fail here ({type(error).__name__}: {first_line})"
+    finally:
+        kv.close_row(row)
+    # A row of one token is its value, up to what int8 rounds.
+    is_right = bool(((found_NAD - 1).abs() <= _ROUNDING).all())
+    return None if is_right else "Triton's kernels give wrong numbers here"
 
 
 def is_kernel_shape(head_dim: int) -> bool:
