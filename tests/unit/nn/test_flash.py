@@ -28,7 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:triton", "ignore::D
 from longtake.nn.flash import FlashDecode  # noqa: E402 - it imports Triton
 
 LAYERS = 2
-TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+# A GPU's attention of one's own adds up in another order, and multiplies in three rounds of tensor cores.
+TOLERANCE = {torch.float32: 1e-5 if IS_CUDA else 2e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 DTYPES = [torch.float32, torch.float16] + [torch.bfloat16] * IS_CUDA
 
 
@@ -99,7 +100,9 @@ def test_rows_of_all_lengths_are_each_alone(heads: int, kv_heads: int, size: int
         assert difference.abs().max() <= TOLERANCE[dtype]
     for mine, true in zip(rows.kernel._rows.values(), rows.truth._rows.values(), strict=True):
         for (k, v), (true_k, true_v), length in zip(mine.layers, true.layers, [mine.filled] * LAYERS, strict=True):
-            torch.testing.assert_close(k[:, :length], true_k[:, :length], atol=1e-6, rtol=0)
+            # Compiled, the rotation rounds once where the truth rounds twice: now and then the last bit differs.
+            rtol = torch.finfo(dtype).eps
+            torch.testing.assert_close(k[:, :length], true_k[:, :length], atol=1e-6, rtol=rtol)
             assert torch.equal(v[:, :length], true_v[:, :length])
 
 
@@ -108,7 +111,7 @@ def test_how_a_row_is_cut_changes_nothing(splits: int) -> None:
     torch.manual_seed(0)
     rows = make_rows(2, 64, torch.float32, [5, 130, 1000])
     for difference in attend_both(rows, 8, 2, 64, splits, torch.float32):
-        assert difference.abs().max() <= 2e-6
+        assert difference.abs().max() <= TOLERANCE[torch.float32]
 
 
 def test_nothing_else_is_written() -> None:
