@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +78,40 @@ def test_a_step_behind_much_is_measured_beside_one_behind_little() -> None:
     seen = measure_far("random:tiny", 20_000)
     assert 0 < seen.near_ms < seen.far_ms
     assert 0 < seen.attention_ms < seen.far_ms
+
+
+# In the place of Python: a part that tells what it was asked, then complains; one hangs.
+PYTHON = """#!/bin/sh
+[ "$1" = - ] && exec {python} "$@"
+[ "$2" = benchmarks.quantization ] && exec sleep 30
+echo '{{"part": "'$2'"}}'
+echo "a library says good-bye" >&2
+"""
+
+
+def gpu_sh(folder: Path, parts: str) -> tuple[int, dict[str, Any]]:
+    python = folder / "python"
+    python.write_text(PYTHON.format(python=sys.executable), encoding="ascii")
+    python.chmod(0o755)
+    given = {"PARTS": parts, "PYTHON": str(python), "OUT": str(folder / "out"), "DEVICE": "cpu", "LIMIT": "2"}
+    done = subprocess.run(["benchmarks/gpu.sh"], env=os.environ | given, capture_output=True, text=True, timeout=60)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return done.returncode, told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GPUs with CUDA are looked for on Linux")
+def test_the_parts_on_a_gpu_may_be_run_in_pieces(tmp_path: Path) -> None:
+    """One that hangs takes none of the others with it, and all that is left can be fetched from anywhere."""
+    assert gpu_sh(tmp_path, "memory") == (
+        0,
+        {"failed": False}
+        | {
+            f"memory-{dtype}": {"part": "benchmarks.device_memory"}
+            for dtype in ("bf16", "fp16", "int8-bf16", "int4-bf16")
+        },
+    )
+    code, told = gpu_sh(tmp_path, "quantization parity")
+    assert (code, told["failed"]) == (1, True)
+    assert told["parity"] == {"part": "benchmarks.parity"}
+    assert told["memory-bf16"], "of the piece before"
+    assert all(re.fullmatch(r"[\w.-]+", path.name) for path in (tmp_path / "out").iterdir())
