@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks import memory, queue, serve
+from benchmarks import device_memory, memory, queue, serve
 from benchmarks.far_step import Far, measure_far
 from longtake.engines.vibevoice.weights.shapes import CONFIGS
 
@@ -115,3 +116,9 @@ def test_the_parts_on_a_gpu_may_be_run_in_pieces(tmp_path: Path) -> None:
     assert told["parity"] == {"part": "benchmarks.parity"}
     assert told["memory-bf16"], "of the piece before"
     assert all(re.fullmatch(r"[\w.-]+", path.name) for path in (tmp_path / "out").iterdir())
+
+
+def test_what_graphs_take_is_not_torchs_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10 << 30, 24 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 13 << 30)
+    assert device_memory.beside_bytes(torch.device("cuda")) == 1 << 30
