@@ -135,6 +135,7 @@ def test_where_there_is_no_room_the_step_is_told_without(toy: VibeVoiceModel, ca
     assert max(shares(run).values()) <= 1.0
     assert (tape.recorded, tape.told) == (0, 0)
     assert len([each for each in caplog.messages if "out of memory" in each]) == 3  # once for each, not in each step
+    assert all(each.exc_info for each in caplog.records), "which operation it was"
 
 
 def test_no_more_recordings_are_kept_than_stated(tiny: VibeVoiceModel) -> None:

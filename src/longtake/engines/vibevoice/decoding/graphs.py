@@ -133,8 +133,10 @@ class Graphs:
         try:
             tell = self._recorder.record(work)
         except RuntimeError as error:
-            # A broken device says so again when the work is told to it.
-            log.warning("%s is told step by step from now on, as it could not be recorded: %s", key, error)
+            # A broken device says so again when the work is told to it. The trace has the operation that broke it.
+            log.warning(
+                "%s is told step by step from now on, as it could not be recorded: %s", key, error, exc_info=error
+            )
             tell = work
         self._recorded[key] = tell
         if len(self._recorded) > MOST_GRAPHS:
