@@ -28,6 +28,9 @@ from longtake.nn.affine import Packable
 from longtake.nn.scheme import INT8, Scheme
 
 _FEW = {"int8": 32, "int4": 128}  # rows of activations up to which the kernels are quicker than blocks
+# On CUDA the kernel for int8 makes each number of the product by itself, and reads its row of the matrix for it
+# (aten/src/ATen/native/cuda/int8mm.cu), where blocks cost the same for few rows and for many. Counted, not measured.
+_FEW_INT8_ON_CUDA = 4
 # Numbers of a block: what a core keeps near itself, and what keeps a device busy.
 _HOST_BLOCK, _DEVICE_BLOCK = 1 << 18, 1 << 22
 _LARGEST_TILE = 64
@@ -90,7 +93,8 @@ class QuantizedAffine(nn.Module, Packable):
             return
         kind = self.weight.device.type
         if self.scheme == INT8:
-            self._most_rows = _FEW[self.scheme.name] if self.in_features % 32 == 0 and _has_int8_kernel(kind) else 0
+            few = _FEW_INT8_ON_CUDA if kind == "cuda" else _FEW[self.scheme.name]
+            self._most_rows = few if self.in_features % 32 == 0 and _has_int8_kernel(kind) else 0
         elif kind == "cpu" and (rows := _tile_rows()) and self.out_features % rows == 0:
             for first in range(0, self.out_features, rows):
                 tile = slice(first, first + rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -162,3 +164,15 @@ def test_packing_takes_no_more_memory(scheme: Scheme) -> None:
     for _ in range(2):
         assert sum(each.nbytes for each in made.parameters()) + made.packed_bytes == expected
         made.pack()
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("cpu", 32), ("cuda", 4)])
+def test_where_the_int8_kernel_reads_the_matrix_for_each_row_it_gets_fewer(
+    monkeypatch: pytest.MonkeyPatch, kind: str, rows: int
+) -> None:
+    monkeypatch.setattr(module, "_has_int8_kernel", lambda asked: asked == kind)
+    made = layer(64, 64, INT8)
+    del made.weight
+    made.weight = SimpleNamespace(device=torch.device(kind))  # type: ignore[assignment]
+    made.pack()
+    assert made._most_rows == rows
