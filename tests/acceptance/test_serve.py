@@ -18,7 +18,7 @@ import pytest
 from tests.support.scripts import dialogue
 from tests.support.served import LONGTAKE, Served
 
-LONG = {"model": "espeak", "script": dialogue(120), "response_format": "flac", "loudness": "podcast"}
+LONG = {"model": "espeak", "script": dialogue(60), "response_format": "flac", "loudness": "podcast"}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_killed_in_the_middle_the_audio_is_the_same(
 ) -> None:
     with Served(tmp_path / "data") as served:
         job_id = submit(served)
-        while served.spoken(job_id) < 40:
+        while served.spoken(job_id) < 20:
             time.sleep(0.01)
         kill(served)
         assert served.wait(job_id)["state"] == "done"
@@ -98,7 +98,7 @@ def test_a_listener_never_notices_that_the_worker_was_replaced(quiet: Served) ->
 def test_an_orderly_stop_and_a_restart(tmp_path: Path, uninterrupted: str) -> None:
     with Served(tmp_path / "data") as served:
         job_id = submit(served)
-        while served.spoken(job_id) < 40:
+        while served.spoken(job_id) < 20:
             time.sleep(0.01)
         assert served.stop() < 5.0
         served.start()
@@ -109,7 +109,7 @@ def test_an_orderly_stop_and_a_restart(tmp_path: Path, uninterrupted: str) -> No
 def test_a_second_signal_does_not_wait_and_loses_nothing(tmp_path: Path, uninterrupted: str) -> None:
     with Served(tmp_path / "data") as served:
         job_id = submit(served)
-        while served.spoken(job_id) < 40:
+        while served.spoken(job_id) < 20:
             time.sleep(0.01)
         with served.http.stream("GET", f"/v1/audio/jobs/{job_id}/events") as listener:  # holds up an orderly stop
             next(listener.iter_lines())

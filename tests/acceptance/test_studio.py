@@ -155,7 +155,7 @@ def test_from_an_example_to_the_finished_file(visit: Visit, url: str) -> None:
 
 def test_listening_goes_on_when_the_stream_becomes_a_file(visit: Visit) -> None:
     page = visit.page
-    visit.write(dialogue(120))
+    visit.write(dialogue(60))
     visit.start()
     page.wait_for_selector(".lt-audio")
     page.evaluate("document.querySelector('.lt-audio').play()")
@@ -163,7 +163,7 @@ def test_listening_goes_on_when_the_stream_becomes_a_file(visit: Visit) -> None:
     page.wait_for_function("Number.isFinite(document.querySelector('.lt-audio').duration)")
     page.wait_for_function("document.querySelector('.lt-audio').currentTime > 0.5")
     assert not visit.sound()["paused"]
-    assert visit.sound()["length"] > 400
+    assert visit.sound()["length"] > 200
 
 
 def test_pause_go_on_and_cancel(visit: Visit) -> None:

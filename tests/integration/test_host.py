@@ -26,7 +26,7 @@ from longtake.wiring import Host, open_host
 from tests.support.jobs import planned, spec
 from tests.support.scripts import dialogue
 
-LONG = dialogue(120)  # about 20 minutes, 360 passages
+LONG = dialogue(60)  # about 10 minutes, 180 passages
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def worker_pid(host: Host) -> int:
 def test_a_killed_worker_costs_nothing_but_time(settings: Settings, uninterrupted: str) -> None:
     with open_host(settings, workers=True) as host:
         job = submit(host)
-        for at in (20, 150):
+        for at in (20, 100):
             wait(host, job, lambda job, at=at: job.passages_done >= at)  # type: ignore[misc]
             os.kill(worker_pid(host), signal.SIGKILL)
         wait(host, job)
