@@ -20,7 +20,8 @@ from tests.support.served import LONGTAKE
 
 IS_WHOLE = bool(os.environ.get("LONGTAKE_CHAOS"))
 MINUTES, KILLS = (90.0, 20) if IS_WHOLE else (0.8, 2)
-MOST_AGAIN = 0.02 if IS_WHOLE else 0.3  # a second of compute a kill; of so short a job that is more
+MOST_AGAIN = 0.02  # of ninety minutes
+MOST_AGAIN_S = 10.0  # a kill, however fast the machine is: what the README promises
 MOST_START_S = 3.0
 FRAME_SAMPLES = 3200
 SENTENCE = "The sea was calm that night, and nobody slept, for the moon stood over the water like a lamp, he said."
@@ -116,19 +117,21 @@ def test_a_long_job_is_killed_and_goes_on(tmp_path: Path) -> None:
     ordeal.require_order()
     spoken = len(ordeal.samples())
     again = witness.samples / spoken - 1
+    again_s = again * spoken / 24000 / KILLS
     figures = {
         "audio_s": round(spoken / 24000, 1),
         "frames": spoken // FRAME_SAMPLES,
         "kills": KILLS,
         "spoken_again_share": round(again, 5),
-        "spoken_again_s_per_kill": round(again * spoken / 24000 / KILLS, 2),
+        "spoken_again_s_per_kill": round(again_s, 2),
         "seconds_to_prefill_median": round(float(np.median(starts_s)), 2),
         "seconds_to_prefill_max": round(max(starts_s), 2),
         "prefill_s": [round(s, 2) for s in prefills(witness)],
     }
     print(json.dumps(figures))
-    assert again <= MOST_AGAIN
+    assert again_s <= MOST_AGAIN_S
     if IS_WHOLE:
+        assert again <= MOST_AGAIN
         assert spoken // FRAME_SAMPLES >= 0.9 * 40_500
         assert np.median(starts_s) <= MOST_START_S
 
