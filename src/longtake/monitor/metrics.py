@@ -1,12 +1,14 @@
 """The page that Prometheus reads: what was seen at the last look, and what is counted here. Asks no source itself.
 
 A page changes once a second and takes some milliseconds to write. The thread that looks writes it, in the formats that
-were asked for, so that who asks waits for neither; only its age is written for him.
+were asked for lately, so that who asks waits for neither; only its age is written for him.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -22,6 +24,16 @@ from longtake.monitor.watch import Sight
 # Up to the first byte of the answer: a few milliseconds for most routes, seconds where the first audio is waited for.
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
+# Kept ready. There is a format of its own for each version that somebody invents in his `Accept`.
+_MOST_FORMATS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    encode: Callable[[CollectorRegistry], bytes]
+    sight: Sight | None = None
+    page: bytes = b""
+    """Of the sight, without its age."""
 
 
 class Metrics:
@@ -48,8 +60,9 @@ class Metrics:
             lambda: max(0.0, clock.monotonic_s() - latest().seen_s)
         )
         self._latest = latest
-        self._encoders: dict[str, Callable[[CollectorRegistry], bytes]] = {}  # of the formats that were asked for
-        self._written: dict[str, tuple[Sight, bytes]] = {}
+        # One writes at a time: a page with older counts in the place of a newer one would look like a restart.
+        self._writing = threading.Lock()
+        self._formats: dict[str, _Format] = {}  # by their Content-Type, the one that was asked for last at the end
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -73,25 +86,31 @@ class Metrics:
         Args:
             accept: The header of the request.
         """
-        encode, content_type = choose_encoder(accept)
-        self._encoders.setdefault(content_type, encode)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except TypeError:  # it compares a version that is no number with one that is
+            encode, content_type = choose_encoder("")
         sight = self._latest()
-        seen, page = self._written.get(content_type, (None, b""))
-        if seen is not sight:
-            page = self._write(content_type, sight)
-        return page + encode(self._aging), content_type
+        with self._writing:
+            format_ = self._formats.pop(content_type, _Format(encode))
+            if format_.sight is not sight:
+                format_ = self._written(format_, sight)
+            self._formats[content_type] = format_
+            if len(self._formats) > _MOST_FORMATS:
+                del self._formats[next(iter(self._formats))]
+        return format_.page + encode(self._aging), content_type
 
     def prepare(self, sight: Sight) -> None:
         """Write the page in every format that somebody reads, before he asks again. For the watch."""
-        for content_type in tuple(self._encoders):
-            self._write(content_type, sight)
+        with self._writing:
+            for content_type, format_ in self._formats.items():
+                self._formats[content_type] = self._written(format_, sight)
 
-    def _write(self, content_type: str, sight: Sight) -> bytes:
+    def _written(self, format_: _Format, sight: Sight) -> _Format:
         registry = CollectorRegistry()
         registry.register(_Page(sight, self._counted))
-        page = self._encoders[content_type](registry).removesuffix(b"# EOF\n")  # its age follows
-        self._written[content_type] = (sight, page)
-        return page
+        page = format_.encode(registry).removesuffix(b"# EOF\n")  # its age follows
+        return _Format(format_.encode, sight, page)
 
     def _counter(self, name: str) -> Counter:
         metric = METRICS[name]

@@ -158,8 +158,18 @@ class Watch:
                 samples |= self._ask(name, source)
             self._looks += 1
             self._latest = Sight(self._clock.monotonic_s(), samples, spreads, engines)
-        for listener in self._heard:
-            listener(self._latest)
+        for number, listener in enumerate(self._heard):
+            self._tell(f"listener {number}", listener, self._latest)
+
+    def _tell(self, name: str, listener: Callable[[Sight], None], sight: Sight) -> None:
+        try:
+            listener(sight)
+        except Exception as error:  # a border, too: a page that cannot be written costs no curve
+            if name not in self._failed:
+                log.warning("what was seen is lost on %s: %s", name, error, exc_info=True)
+            self._failed.add(name)
+        else:
+            self._failed.discard(name)
 
     def _ask(self, name: str, source: Callable[[], Samples]) -> dict[str, Mapping[tuple[str, ...], float]]:
         try:

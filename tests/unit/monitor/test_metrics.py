@@ -4,9 +4,12 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from longtake.core.stats import Counts
@@ -189,3 +192,68 @@ def test_formats_nobody_reads_are_not_written(
     monkeypatch.setattr(page_module, "_family", lambda name, values: pytest.fail(f"{name} is written"))
     watch.on_sight(metrics.prepare)
     watch.look()
+
+
+def test_whoever_invents_formats_fills_no_memory(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look writes a few of them: those that were asked for last."""
+    watch = Watch(sources(tmp_path, clock))
+    watch._thread = threading.current_thread()  # as if it looked by itself
+    metrics = Metrics(watch.latest, clock)
+    watch.on_sight(metrics.prepare)
+    for number in range(50):
+        metrics.render(f"application/openmetrics-text; version=1.0.{number}")
+        metrics.render(OPENMETRICS)
+    families: list[str] = []
+    write = page_module._family
+
+    def noted(name: str, values: Mapping[tuple[str, ...], float]) -> Family:
+        families.append(name)
+        return write(name, values)
+
+    monkeypatch.setattr(page_module, "_family", noted)
+    watch.look()
+    assert families.count("longtake_build_info") == page_module._MOST_FORMATS
+    families.clear()
+    metrics.render(OPENMETRICS)
+    assert not families, "whoever asks again and again is not put off by others"
+
+
+@pytest.mark.parametrize("version", ["x", "1.x", ""])
+def test_a_version_that_is_none_is_answered(metrics: Metrics, version: str) -> None:
+    page, _ = metrics.render(f"application/openmetrics-text; version={version}, text/plain; version={version}")
+    assert b"longtake_build_info" in page
+
+
+def test_a_count_never_goes_back(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that looks has counted and not yet written, when others ask: Prometheus would see a restart."""
+    counted, may_go_on = threading.Event(), threading.Event()
+    sight = metrics._latest()
+    monkeypatch.setattr(metrics, "_latest", lambda: sight)
+    metrics.render()
+    collect = page_module._Page.collect
+
+    def slow(page: page_module._Page) -> Iterator[Family]:
+        yield from collect(page)
+        if threading.current_thread() is looking:
+            counted.set()
+            may_go_on.wait(10)
+
+    def requests() -> float:
+        return float(re.findall(r"^longtake_http_requests_total{.*} (\S+)$", page_of(metrics), re.MULTILINE)[0])
+
+    monkeypatch.setattr(page_module._Page, "collect", slow)
+    sight = replace(sight)
+    seen: list[float] = []
+    looking = threading.Thread(target=lambda: metrics.prepare(sight))
+    asking = threading.Thread(target=lambda: seen.append(requests()))
+    looking.start()
+    assert counted.wait(10)
+    metrics.observe_request("GET", "/healthz", 200, 0.002)
+    asking.start()
+    asking.join(0.2)
+    may_go_on.set()
+    looking.join()
+    asking.join()
+    assert requests() >= seen[0]

@@ -8,6 +8,7 @@ import pytest
 
 from longtake.core.clock import SystemClock
 from longtake.monitor import Samples, Watch
+from longtake.monitor.watch import Sight
 from tests.unit.monitor.sources import sources, tell
 
 
@@ -48,6 +49,24 @@ def test_a_source_that_fails_takes_nothing_else_along(tmp_path: Path, caplog: py
     assert samples["longtake_host_load"] == {(): 3.0}
     assert samples["longtake_queue_jobs"] == {(): 2}
     assert [record.getMessage() for record in caplog.records] == ["no figures of the source 0: the driver is gone"]
+
+
+def test_a_listener_that_fails_takes_no_other_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A page that cannot be written costs no curve."""
+
+    def broken(sight: Sight) -> None:
+        raise KeyError("longtake_unknown")
+
+    watch = Watch(sources(tmp_path))
+    seen: list[Sight] = []
+    watch.on_sight(broken)
+    watch.on_sight(seen.append)
+    watch.look()
+    watch.look()
+    assert len(seen) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "what was seen is lost on listener 0: 'longtake_unknown'"
+    ]
 
 
 def test_the_cache_is_not_counted_file_by_file_every_second(tmp_path: Path) -> None:
