@@ -106,11 +106,12 @@ class Rollups:
             packed = np.array([(self._ids[name], *band) for name, band in bands.items()], _PACKED)
             db.execute("INSERT OR REPLACE INTO minutes VALUES (?, ?)", (minute, zlib.compress(packed.tobytes(), 1)))
             if self._written % _PRUNE_EVERY == 0:
-                # By their number: a clock that is far ahead for a moment takes nothing away.
+                # By their number: a clock that is far ahead for a moment takes nothing away. The farthest from now go
+                # first: what was kept under a clock that has been put right does not stand before what is new.
                 db.execute(
-                    "DELETE FROM minutes WHERE minute <= "
-                    "(SELECT minute FROM minutes ORDER BY minute DESC LIMIT 1 OFFSET ?)",
-                    (int(KEEP_DAYS * 24 * 60),),
+                    "DELETE FROM minutes WHERE minute IN "
+                    "(SELECT minute FROM minutes ORDER BY abs(minute - ?) LIMIT -1 OFFSET ?)",
+                    (minute, int(KEEP_DAYS * 24 * 60)),
                 )
             self._written += 1
 

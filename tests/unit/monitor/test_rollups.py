@@ -71,6 +71,16 @@ def test_a_clock_that_is_far_ahead_takes_nothing_away(tmp_path: Path) -> None:
     assert kept(tmp_path / "monitor.db") == (0, 100 * 365 * DAY, 61)
 
 
+def test_under_a_clock_that_was_put_right_curves_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written in a year that is to come goes first, or nothing new would stay until then."""
+    monkeypatch.setattr(module, "KEEP_DAYS", 0.1)
+    rollups = Rollups(tmp_path / "monitor.db")
+    for minute in (*range(365 * DAY, 365 * DAY + 200), *range(1000, 1041)):
+        rollups.add(minute, {"a": (2, 2, 2)})
+    rollups.close()
+    assert kept(tmp_path / "monitor.db") == (1000, 365 * DAY + 139, 144), "the nearest"
+
+
 def random_values() -> dict[str, tuple[float, float, float]]:
     """What cannot be packed any smaller."""
     return {f"series_{number}": (random.random(), random.random(), random.random()) for number in range(60)}
