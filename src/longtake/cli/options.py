@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,8 @@ def data_option(function: F) -> F:
 
 
 def _existing(ctx: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
-    if folder is not None and not folder.expanduser().is_dir():
+    # Not by Path: it raises for a user whom nobody knows, and for a folder that may not be looked into.
+    if folder is not None and not os.path.isdir(os.path.expanduser(folder)):
         raise InputError(
             f"There is no data folder {folder}. The first `longtake say` or `longtake serve` makes one; "
             "name another with --data.",
@@ -37,7 +39,7 @@ def _existing(ctx: click.Context, parameter: click.Parameter, folder: Path | Non
 
 
 def existing_data_option(function: F) -> F:
-    """For commands that look at what is there: a name that was mistyped makes no empty folder."""
+    """For commands about what is there: a name that was mistyped makes no empty folder."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path),

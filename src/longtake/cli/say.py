@@ -21,6 +21,7 @@ from longtake.cli.follow import follow, show_for
 from longtake.cli.options import (
     data_option,
     engine_options,
+    existing_data_option,
     given,
     json_option,
     limit_options,
@@ -128,7 +129,7 @@ def say(
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The audio file.  [default: as first asked]")
 @click.option("--subtitles", type=click.Choice(["srt", "vtt"]), multiple=True, help="Write them beside the audio, too.")
 @engine_options
-@data_option
+@existing_data_option
 @json_option
 def resume(
     job_id: str | None,

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from longtake.cli.options import ENGINES, data_option, json_option
+from longtake.cli.options import ENGINES, data_option, existing_data_option, json_option
 from longtake.config import load_settings
 from longtake.core.records import Voice
 from longtake.engines.registry import about, engine_names
@@ -80,7 +80,7 @@ def add(
 
 @voices.command(short_help="Remove a recording.")
 @click.argument("voice_id", metavar="ID")
-@data_option
+@existing_data_option
 @click.pass_obj
 def remove(outer_data: Path | None, voice_id: str, data: Path | None) -> None:
     """Remove the recording ID, if no job that has not ended speaks with it."""

@@ -285,13 +285,26 @@ def test_another_data_folder_is_named_before_the_verb(run: Run, store: JobStore,
 
 @pytest.mark.parametrize(
     "command",
-    [("jobs",), ("jobs", "show", "job_1"), ("cache", "show"), ("report",), ("alerts", "list"), ("service", "restart")],
+    [
+        ("jobs",),
+        ("jobs", "show", "job_1"),
+        ("resume",),
+        ("voices", "remove", "alice"),
+        ("cache", "show"),
+        ("report",),
+        ("alerts", "list"),
+        ("service", "restart"),
+    ],
 )
 def test_a_mistyped_data_folder_is_told_and_not_made(run: Run, home: Path, command: tuple[str, ...]) -> None:
     result = run(*command, "--data", home / "typo", code=2)
     assert isinstance(result.exception, InputError)
     assert f"There is no data folder {home / 'typo'}" in result.exception.message
     assert not (home / "typo").exists()
+
+
+def test_a_data_folder_of_a_user_whom_nobody_knows_is_told(run: Run) -> None:
+    assert isinstance(run("jobs", "--data", "~nobody-of-that-name/data", code=2).exception, InputError)
 
 
 def test_the_own_data_folder_is_made_by_whoever_comes_first(run: Run) -> None:
