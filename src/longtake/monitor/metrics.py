@@ -7,7 +7,7 @@ were asked for lately, so that who asks waits for neither; only its age is writt
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from longtake.core.clock import Clock
 from longtake.core.stats import WAIT_BOUNDS_S, Spread
 from longtake.monitor.catalogue import METRICS
-from longtake.monitor.watch import Sight
+from longtake.monitor.watch import Sight, Watch
 
 # Up to the first byte of the answer: a few milliseconds for most routes, seconds where the first audio is waited for.
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -29,21 +29,24 @@ _MOST_FORMATS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
+class _Page:
+    """Of a sight, in one format; without its age."""
+
     encode: Callable[[CollectorRegistry], bytes]
-    sight: Sight | None = None
-    page: bytes = b""
-    """Of the sight, without its age."""
+    sight: Sight
+    text: bytes
 
 
 class Metrics:
     """The registry of one server: two of them in one process do not meet. Safe from any thread."""
 
-    def __init__(self, latest: Callable[[], Sight], clock: Clock) -> None:
+    def __init__(self, watch: Watch, clock: Clock) -> None:
         """
         Args:
-            latest: The newest sight, at once.
+            watch: Not started yet: it is listened to.
         """
+        self._watch = watch
+        self._clock = clock
         self._counted = CollectorRegistry()
         self._requests = self._counter("longtake_http_requests_total")
         self._underruns = self._counter("longtake_listener_underruns_total")
@@ -54,15 +57,9 @@ class Metrics:
         self._duration = Histogram(
             duration.name, duration.help, duration.labels, buckets=_BUCKETS_S, registry=self._counted
         )
-        self._aging = CollectorRegistry()
-        age = METRICS["longtake_monitor_age_seconds"]
-        Gauge(age.name, age.help, registry=self._aging).set_function(
-            lambda: max(0.0, clock.monotonic_s() - latest().seen_s)
-        )
-        self._latest = latest
-        # One writes at a time: a page with older counts in the place of a newer one would look like a restart.
-        self._writing = threading.Lock()
-        self._formats: dict[str, _Format] = {}  # by their Content-Type, the one that was asked for last at the end
+        self._lock = threading.Lock()  # never held while a page is written: the event loop would wait for a thread
+        self._pages: dict[str, _Page] = {}  # by their Content-Type, the one that was asked for last at the end
+        watch.on_sight(self._write_anew)
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request.
@@ -90,50 +87,69 @@ class Metrics:
             encode, content_type = choose_encoder(accept)
         except TypeError:  # it compares a version that is no number with one that is
             encode, content_type = choose_encoder("")
-        sight = self._latest()
-        with self._writing:
-            format_ = self._formats.pop(content_type, _Format(encode))
-            if format_.sight is not sight:
-                format_ = self._written(format_, sight)
-            self._formats[content_type] = format_
-            if len(self._formats) > _MOST_FORMATS:
-                del self._formats[next(iter(self._formats))]
-        return format_.page + encode(self._aging), content_type
+        sight = self._watch.latest()
+        page = self._page(content_type)
+        if page is None:  # only who asks for a format first waits for its page
+            page = self._write(encode, sight)
+            with self._lock:
+                page = self._pages.setdefault(content_type, page)
+                if len(self._pages) > _MOST_FORMATS:
+                    del self._pages[next(iter(self._pages))]
+        age_s = max(0.0, self._clock.monotonic_s() - page.sight.seen_s)
+        return page.text + _encoded(page.encode, [_family("longtake_monitor_age_seconds", {(): age_s})]), content_type
 
-    def prepare(self, sight: Sight) -> None:
-        """Write the page in every format that somebody reads, before he asks again. For the watch."""
-        with self._writing:
-            for content_type, format_ in self._formats.items():
-                self._formats[content_type] = self._written(format_, sight)
+    def _page(self, content_type: str) -> _Page | None:
+        with self._lock:
+            page = self._pages.pop(content_type, None)
+            if page is not None:
+                self._pages[content_type] = page
+            return page
 
-    def _written(self, format_: _Format, sight: Sight) -> _Format:
-        registry = CollectorRegistry()
-        registry.register(_Page(sight, self._counted))
-        page = format_.encode(registry).removesuffix(b"# EOF\n")  # its age follows
-        return _Format(format_.encode, sight, page)
+    def _write_anew(self, sight: Sight) -> None:
+        """Every page that somebody reads, before he asks again."""
+        with self._lock:
+            pages = dict(self._pages)
+        for content_type, page in pages.items():
+            written = self._write(page.encode, sight)
+            with self._lock:
+                # Another one is younger than this one: a count that went back would look like a restart.
+                if self._pages.get(content_type) is page:
+                    self._pages[content_type] = written
+
+    def _write(self, encode: Callable[[CollectorRegistry], bytes], sight: Sight) -> _Page:
+        text = _encoded(encode, [*_seen(sight), *self._counted.collect()])
+        return _Page(encode, sight, text.removesuffix(b"# EOF\n"))  # its age follows
 
     def _counter(self, name: str) -> Counter:
         metric = METRICS[name]
         return Counter(metric.name, metric.help, metric.labels, registry=self._counted)
 
 
-class _Page(Collector):
-    """What was seen, and what is counted here."""
+class _Families(Collector):
+    """As a registry wants them."""
 
-    def __init__(self, sight: Sight, counted: CollectorRegistry) -> None:
-        self._sight = sight
-        self._counted = counted
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = families
 
     def describe(self) -> Iterator[Family]:
-        """Nothing: otherwise registering would already look."""
+        """Nothing: one page has no other collector to meet."""
         return iter(())
 
-    def collect(self) -> Iterator[Family]:
-        for name, values in self._sight.samples.items():
-            yield _family(name, values)
-        for name, spreads in self._sight.spreads.items():
-            yield _histogram(name, spreads)
-        yield from self._counted.collect()
+    def collect(self) -> Sequence[Family]:
+        return self._families
+
+
+def _encoded(encode: Callable[[CollectorRegistry], bytes], families: Sequence[Family]) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_Families(families))
+    return encode(registry)
+
+
+def _seen(sight: Sight) -> Iterator[Family]:
+    for name, values in sight.samples.items():
+        yield _family(name, values)
+    for name, spreads in sight.spreads.items():
+        yield _histogram(name, spreads)
 
 
 def _family(name: str, values: Mapping[tuple[str, ...], float]) -> Family:

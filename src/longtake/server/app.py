@@ -58,8 +58,7 @@ def build_app(backend: Backend, settings: ServerSettings, watch: Watch | None = 
     log_tail = LogTail(backend.folder.logs, in_logs)
     watch = watch or build_watch(backend)
     curves = Curves(Rollups(backend.folder.minutes), backend.clock, backend.machine.series)
-    metrics = Metrics(watch.latest, backend.clock)
-    watch.on_sight(metrics.prepare)
+    metrics = Metrics(watch, backend.clock)
     watch.on_sight(curves.add)
     sender = Sender(Channels([url.get_secret_value() for url in backend.alerts.urls]))
     desk = AlertDesk(

@@ -4,11 +4,11 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -17,6 +17,7 @@ from longtake.monitor import METRICS, Metrics, Watch
 from longtake.monitor import metrics as page_module
 from longtake.monitor.heat import Heat, HeatLevel, HeatStatus
 from longtake.monitor.readings import of_gpus, of_heat, of_host
+from longtake.monitor.watch import Sight
 from tests.support.clock import HandClock
 from tests.unit.monitor.sources import sources, tell
 from tests.unit.monitor.test_readings import GPUS, HOST
@@ -39,7 +40,7 @@ def metrics(tmp_path: Path, clock: HandClock) -> Metrics:
     watch.look()
     clock.sleep(5)
     tell(folder, clock)
-    metrics = Metrics(watch.latest, clock)
+    metrics = Metrics(watch, clock)
     metrics.observe_request("GET", "/healthz", 200, 0.002)
     return metrics
 
@@ -156,68 +157,65 @@ def test_promtool_finds_nothing(metrics: Metrics) -> None:
 
 def test_the_age_of_what_is_shown(tmp_path: Path, clock: HandClock) -> None:
     watch = Watch(sources(tmp_path, clock))
-    watch.start()
-    metrics = Metrics(watch.latest, clock)
-    watch.latest()
-    watch.stop()
+    metrics = Metrics(watch, clock)
+    watch._thread = threading.current_thread()  # as if it looked by itself
+    watch.look()
+    metrics.render()
+    clock.sleep(1.5)
+    assert "longtake_monitor_age_seconds 1.5" in page_of(metrics)
+    watch.look()
     assert "longtake_monitor_age_seconds 0.0" in page_of(metrics)
 
 
-def test_what_was_seen_is_written_before_anybody_asks(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[Sight]:
+    """What pages were written of, one after the other."""
+    found: list[Sight] = []
+    see = page_module._seen
+
+    def noted(sight: Sight) -> Iterator[Family]:
+        found.append(sight)
+        return see(sight)
+
+    monkeypatch.setattr(page_module, "_seen", noted)
+    return found
+
+
+def test_what_was_seen_is_written_before_anybody_asks(tmp_path: Path, clock: HandClock, written: list[Sight]) -> None:
     """In the formats asked for: a page that is asked for again writes nothing of it."""
     tell(tmp_path, clock, counts=Counts())
     watch = Watch(sources(tmp_path, clock))
     watch._thread = threading.current_thread()  # as if it looked by itself
-    metrics = Metrics(watch.latest, clock)
-    watch.on_sight(metrics.prepare)
+    metrics = Metrics(watch, clock)
     watch.look()
+    assert not written, "nobody reads"
     for accept in ("", OPENMETRICS):
         metrics.render(accept)
 
     tell(tmp_path, clock, counts=Counts(steps=7))
     clock.sleep(3)
+    written.clear()
     watch.look()
-    monkeypatch.setattr(page_module, "_family", lambda name, values: pytest.fail(f"{name} is written"))
+    assert len(written) == 2
     for accept in ("", OPENMETRICS):
         assert 'longtake_engine_steps_total{engine="espeak"} 7.0' in metrics.render(accept)[0].decode()
+    assert len(written) == 2
 
 
-def test_formats_nobody_reads_are_not_written(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watch = Watch(sources(tmp_path, clock))
-    metrics = Metrics(watch.latest, clock)
-    monkeypatch.setattr(page_module, "_family", lambda name, values: pytest.fail(f"{name} is written"))
-    watch.on_sight(metrics.prepare)
-    watch.look()
-
-
-def test_whoever_invents_formats_fills_no_memory(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_invents_formats_fills_no_memory(tmp_path: Path, clock: HandClock, written: list[Sight]) -> None:
     """Each look writes a few of them: those that were asked for last."""
     watch = Watch(sources(tmp_path, clock))
-    watch._thread = threading.current_thread()  # as if it looked by itself
-    metrics = Metrics(watch.latest, clock)
-    watch.on_sight(metrics.prepare)
+    watch._thread = threading.current_thread()
+    metrics = Metrics(watch, clock)
+    watch.look()
     for number in range(50):
         metrics.render(f"application/openmetrics-text; version=1.0.{number}")
         metrics.render(OPENMETRICS)
-    families: list[str] = []
-    write = page_module._family
-
-    def noted(name: str, values: Mapping[tuple[str, ...], float]) -> Family:
-        families.append(name)
-        return write(name, values)
-
-    monkeypatch.setattr(page_module, "_family", noted)
+    written.clear()
     watch.look()
-    assert families.count("longtake_build_info") == page_module._MOST_FORMATS
-    families.clear()
+    assert len(written) == page_module._MOST_FORMATS
     metrics.render(OPENMETRICS)
-    assert not families, "whoever asks again and again is not put off by others"
+    assert len(written) == page_module._MOST_FORMATS, "whoever asks again and again is not put off by others"
 
 
 @pytest.mark.parametrize("version", ["x", "1.x", ""])
@@ -226,34 +224,42 @@ def test_a_version_that_is_none_is_answered(metrics: Metrics, version: str) -> N
     assert b"longtake_build_info" in page
 
 
-def test_a_count_never_goes_back(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that looks has counted and not yet written, when others ask: Prometheus would see a restart."""
-    counted, may_go_on = threading.Event(), threading.Event()
-    sight = metrics._latest()
-    monkeypatch.setattr(metrics, "_latest", lambda: sight)
-    metrics.render()
-    collect = page_module._Page.collect
+def requests(metrics: Metrics) -> float:
+    return float(re.findall(r"^longtake_http_requests_total{.*} (\S+)$", page_of(metrics), re.MULTILINE)[0])
 
-    def slow(page: page_module._Page) -> Iterator[Family]:
-        yield from collect(page)
-        if threading.current_thread() is looking:
-            counted.set()
-            may_go_on.wait(10)
 
-    def requests() -> float:
-        return float(re.findall(r"^longtake_http_requests_total{.*} (\S+)$", page_of(metrics), re.MULTILINE)[0])
-
-    monkeypatch.setattr(page_module._Page, "collect", slow)
-    sight = replace(sight)
-    seen: list[float] = []
-    looking = threading.Thread(target=lambda: metrics.prepare(sight))
-    asking = threading.Thread(target=lambda: seen.append(requests()))
-    looking.start()
-    assert counted.wait(10)
+def test_who_asks_does_not_wait_for_the_thread_that_writes(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He gets the page before; and a count that he was told never goes back: Prometheus would see a restart."""
+    tell(tmp_path, clock, counts=Counts())
+    watch = Watch(sources(tmp_path, clock))
+    watch._thread = threading.current_thread()
+    metrics = Metrics(watch, clock)
+    watch.look()
     metrics.observe_request("GET", "/healthz", 200, 0.002)
-    asking.start()
-    asking.join(0.2)
+    assert requests(metrics) == 1
+    encode, has_counted, may_go_on = page_module._encoded, threading.Event(), threading.Event()
+
+    def slow(encoder: Callable[[CollectorRegistry], bytes], families: Sequence[Family]) -> bytes:
+        if threading.current_thread() is looking:
+            has_counted.set()
+            assert may_go_on.wait(10)
+        return encode(encoder, families)
+
+    monkeypatch.setattr(page_module, "_encoded", slow)
+    looking = threading.Thread(target=watch.look)
+    looking.start()
+    assert has_counted.wait(10)
+    metrics.observe_request("GET", "/healthz", 200, 0.002)
+    assert requests(metrics) == 1
+    # Meanwhile others push his format out, and he asks for it anew.
+    for number in range(page_module._MOST_FORMATS):
+        metrics.render(f"application/openmetrics-text; version=1.0.{number}")
+    metrics.observe_request("GET", "/healthz", 200, 0.002)
+    assert requests(metrics) == 3
     may_go_on.set()
     looking.join()
-    asking.join()
-    assert requests() >= seen[0]
+    assert requests(metrics) == 3
+    watch.look()
+    assert requests(metrics) == 3
