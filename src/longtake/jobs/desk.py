@@ -91,8 +91,10 @@ class WorkerDesk:
             "only": self._only_job,
             "crashes": _ANY_NUMBER if suspects else 0,
         }
-        if self._db.row("next_queued", **wanted) is None and not self._lapsed():
-            return None  # the write lock is everyone's: an idle worker does not ask for it
+        # The write lock is everyone's: an idle worker does not ask for it. In this order: a job whose worker lets go of it
+        # between the two looks has lapsed at the first one or is queued at the second.
+        if not self._lapsed() and self._db.row("next_queued", **wanted) is None:
+            return None
         with self._db.write("claim"):
             self._free_lapsed()
             row = self._db.row("next_queued", **wanted)

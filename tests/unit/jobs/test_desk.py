@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +33,28 @@ def test_a_worker_claims_its_own_engine_and_its_own_job(store: JobStore, make_de
     assert claim is not None
     assert claim.job.id == wanted.id
     assert make_desk("w2", only_job=wanted.id).claim() is None
+
+
+def test_a_job_whose_worker_lets_go_between_two_looks_is_found(
+    store: JobStore, make_desk: MakeDesk, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease has lapsed, and before anybody looks for such jobs it is queued."""
+    job, _ = store.submit(spec(), "x", planned(1))
+    late, heir = make_desk("w1"), make_desk("w2")
+    claim = late.claim()
+    assert claim is not None
+    clock.sleep(LEASE_S + 1)
+    look = heir._lapsed
+
+    def look_late() -> list[sqlite3.Row]:
+        monkeypatch.setattr(heir, "_lapsed", look)
+        late.release(claim)
+        return look()
+
+    monkeypatch.setattr(heir, "_lapsed", look_late)
+    found = heir.claim()
+    assert found is not None
+    assert (found.job.id, found.token) == (job.id, 2)
 
 
 def test_the_fast_lane_goes_first(store: JobStore, make_desk: MakeDesk) -> None:
