@@ -91,8 +91,8 @@ class WorkerDesk:
             "only": self._only_job,
             "crashes": _ANY_NUMBER if suspects else 0,
         }
-        # The write lock is everyone's: an idle worker does not ask for it. In this order: a job whose worker lets go of it
-        # between the two looks has lapsed at the first one or is queued at the second.
+        # The write lock is everyone's: an idle worker does not ask for it. In this order: a job whose worker lets go
+        # between the two looks has lapsed at the first one, or is queued at the second.
         if not self._lapsed() and self._db.row("next_queued", **wanted) is None:
             return None
         with self._db.write("claim"):
