@@ -98,30 +98,28 @@ def _without_data(prometheus: Prometheus, queries: set[str]) -> set[str]:
 
 @pytest.mark.timeout(300)
 def test_metrics_are_quick_and_young_under_a_full_queue_and_busy_workers(served: Served) -> None:
-    """The 99th of a hundred answers, while both workers speak, and jobs wait; the middle one of five looks at it."""
+    """The 99th percentile of a thousand answers, while both workers speak, and jobs wait."""
     others = os.getloadavg()[0] / (os.cpu_count() or 1)
     jobs = [submit(served, "vibevoice", "Speaker 1: " + "A rather long line. " * 400) for _ in range(4)]
     jobs += [
         submit(served, "espeak", "A sentence of some length, to be spoken. " * 60, response_format="mp3")
         for _ in range(300)
     ]
-    p99s, ages = [], []
+    seconds, ages = [], []
     with httpx.Client(base_url=served.url) as http:
-        for _ in range(5):
-            seconds = []
-            for _ in range(200):
-                began_s = time.perf_counter()
-                page = http.get("/metrics").text
-                seconds.append(time.perf_counter() - began_s)
-                ages.append(float(page.partition("\nlongtake_monitor_age_seconds ")[2].partition("\n")[0]))
-                time.sleep(0.02)
-            p99s.append(statistics.quantiles(seconds, n=100)[98])
+        for _ in range(1000):
+            began_s = time.perf_counter()
+            page = http.get("/metrics").text
+            seconds.append(time.perf_counter() - began_s)
+            ages.append(float(page.partition("\nlongtake_monitor_age_seconds ")[2].partition("\n")[0]))
+            time.sleep(0.02)
     for engine, state in (("espeak", "queued"), ("espeak", "running"), ("vibevoice", "running")):
         assert re.search(rf'longtake_jobs{{engine="{engine}",state="{state}"}} [1-9]', page), [
             line for line in page.splitlines() if line.startswith("longtake_jobs{")
         ]
     for job_id in jobs:
         served.http.post(f"/v1/audio/jobs/{job_id}/cancel")
-    print(f"/metrics: p99 {', '.join(f'{each * 1000:.0f}' for each in p99s)} ms; oldest figures {max(ages):.2f} s")
-    assert statistics.median(p99s) < 0.05 * max(1.0, others)
+    p99 = statistics.quantiles(seconds, n=100)[98]
+    print(f"/metrics: median {statistics.median(seconds):.4f} s, p99 {p99:.4f} s; oldest figures {max(ages):.2f} s")
+    assert p99 < 0.05 * max(1.0, others)
     assert max(ages) < 2.0
