@@ -196,6 +196,7 @@ def test_of_an_engine_without_rounding_not_a_byte_is_another(tmp_path: Path) -> 
     script: dict[str, Any] = {"cards": [card(temperature=50)]}
     settings = load_settings(data=tmp_path / "data", disk_floor_mib=16)
     with open_host(settings, workers=True) as host, watching(script) as watch:
+        host.cards.heat.close()  # it sees no card, and would have the jobs go on that this one pauses
         keeper = HeatKeeper(watch, host.store, ["espeak"], host._order, HeatSettings(), host.clock)
 
         def at(celsius: float) -> None:
