@@ -9,7 +9,6 @@ import os
 import queue
 import sys
 import threading
-from contextlib import suppress
 
 from longtake.audio.encode import Encoder
 from longtake.audio.formats import Pcm
@@ -73,7 +72,8 @@ class EncoderBehind:
             raise self._failure
 
     def _run(self) -> None:
-        _step_back()
+        if sys.platform == "linux":  # elsewhere niceness is the whole process's
+            os.nice(NICENESS)
         unflushed = 0
         while (pcm := self._blocks.get()) is not None:
             if self._is_deaf or self._failure is not None:
@@ -86,11 +86,3 @@ class EncoderBehind:
                     unflushed = 0
             except BaseException as error:  # a border: the owner is told
                 self._failure = error
-
-
-def _step_back() -> None:
-    """Only Linux has a niceness for each thread."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -19,11 +19,18 @@ ENGINES = ", ".join(engine_names())
 
 
 def data_option(function: F) -> F:
+    return _data_option("Data folder: jobs, audio, logs.")(function)
+
+
+def existing_data_option(function: F) -> F:
+    """For commands about what is there: a name that was mistyped makes no empty folder."""
+    return _data_option("Data folder that is there already.", callback=_existing)(function)
+
+
+def _data_option(what: str, **more: Any) -> Callable[[F], F]:
     return click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        help="Data folder: jobs, audio, logs.  [default: the user's data dir]",
-    )(function)
+        "--data", type=click.Path(path_type=Path), help=f"{what}  [default: the user's data dir]", **more
+    )
 
 
 def _existing(ctx: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
@@ -36,16 +43,6 @@ def _existing(ctx: click.Context, parameter: click.Parameter, folder: Path | Non
             param="data",
         )
     return folder
-
-
-def existing_data_option(function: F) -> F:
-    """For commands about what is there: a name that was mistyped makes no empty folder."""
-    return click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        callback=_existing,
-        help="Data folder that is there already.  [default: the user's data dir]",
-    )(function)
 
 
 def json_option(function: F) -> F:

@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from longtake.core.clock import Clock
-from longtake.monitor.rollups import KEEP_DAYS, MINUTE_S, Rollups
+from longtake.monitor.rollups import KEEP_MINUTES, MINUTE_S, Rollups
 from longtake.monitor.series import HOUR_S, Band, Series
 from longtake.monitor.speech import speech_series
 from longtake.monitor.watch import Sight
 
 log = logging.getLogger(__name__)
 
-LONGEST_S = KEEP_DAYS * 24 * 3600
+LONGEST_S = KEEP_MINUTES * MINUTE_S
 MAX_STEPS = 2000
 _FRESH_S = 5.0  # when nobody has looked for so long, a window ends now and not with the last look
 

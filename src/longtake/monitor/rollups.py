@@ -21,7 +21,7 @@ from longtake.monitor.series import Band, mean_of
 
 log = logging.getLogger(__name__)
 
-KEEP_DAYS = 30
+KEEP_MINUTES = 30 * 24 * 60
 MINUTE_S = 60
 VERSION = 1  # of the file: its tables, and how a minute is packed
 _PRUNE_EVERY = 60  # minutes written
@@ -111,7 +111,7 @@ class Rollups:
                 db.execute(
                     "DELETE FROM minutes WHERE minute IN "
                     "(SELECT minute FROM minutes ORDER BY abs(minute - ?) LIMIT -1 OFFSET ?)",
-                    (minute, int(KEEP_DAYS * 24 * 60)),
+                    (minute, KEEP_MINUTES),
                 )
             self._written += 1
 

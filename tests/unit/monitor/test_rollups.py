@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from longtake.monitor import rollups as module
-from longtake.monitor.rollups import KEEP_DAYS, VERSION, Rollups
+from longtake.monitor.rollups import KEEP_MINUTES, VERSION, Rollups
 
 DAY = 24 * 60
 
@@ -54,7 +54,7 @@ def kept(path: Path) -> tuple[int, int, int]:
 
 
 def test_what_is_more_than_thirty_days_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEEP_DAYS", 0.1)
+    monkeypatch.setattr(module, "KEEP_MINUTES", 144)
     rollups = Rollups(tmp_path / "monitor.db")
     for minute in (*range(100), *range(1000, 1141)):
         rollups.add(minute, {"a": (2, 2, 2)})
@@ -73,7 +73,7 @@ def test_a_clock_that_is_far_ahead_takes_nothing_away(tmp_path: Path) -> None:
 
 def test_under_a_clock_that_was_put_right_curves_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written in a year that is to come goes first, or nothing new would stay until then."""
-    monkeypatch.setattr(module, "KEEP_DAYS", 0.1)
+    monkeypatch.setattr(module, "KEEP_MINUTES", 144)
     rollups = Rollups(tmp_path / "monitor.db")
     for minute in (*range(365 * DAY, 365 * DAY + 200), *range(1000, 1041)):
         rollups.add(minute, {"a": (2, 2, 2)})
@@ -95,7 +95,7 @@ def test_a_minute_writes_little(tmp_path: Path) -> None:
         rollups.add(minute, random_values())
     assert (wal.stat().st_size - before) / 60 < 9000, "two pages a minute: 12 MiB a day"
     rollups.close()
-    assert (tmp_path / "monitor.db").stat().st_size / 61 * KEEP_DAYS * DAY < 60 << 20, "what thirty days take"
+    assert (tmp_path / "monitor.db").stat().st_size / 61 * KEEP_MINUTES < 60 << 20, "what thirty days take"
 
 
 def test_a_day_is_read_quickly(tmp_path: Path) -> None:
